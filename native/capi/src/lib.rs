@@ -1,0 +1,20 @@
+//! The C ABI. `include/cachelora.h`, generated from these files, is its manual.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `abi` | versions and the link guard |
+//! | `status` | status codes, and the owned error that carries a message |
+//! | `boundary` | panics become a status; pointers from C become slices, after checks |
+//! | `options` | the options structure and how it may grow |
+//! | `embedder` | open, embed, describe, free |
+//! | `logging` | the log callback |
+
+// What a caller must see to stands in the header's own words, without a heading that only Rust knows.
+#![allow(clippy::missing_safety_doc)]
+
+mod abi;
+mod boundary;
+mod embedder;
+mod logging;
+mod options;
+mod status;

@@ -1,0 +1,319 @@
+//! A bundle, opened: texts in, unit vectors out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::batch::TokenBatch;
+use crate::bundle::{self, Bundle, Manifest};
+use crate::calibration::Calibration;
+use crate::encoder::Encoder;
+use crate::encoder::onnx::OrtEncoder;
+use crate::encoder::onnx::library::{Library, Search};
+use crate::tokenizer::{Tokenizer, Tokens};
+use crate::{Error, Result, pooling};
+
+/// What happens to a text with more tokens than the model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnTooLong {
+    /// Its first tokens are used, and [`InputInfo::truncated`] says so.
+    #[default]
+    Truncate,
+    /// The call fails with [`Error::InputTooLong`].
+    Reject,
+}
+
+/// How a bundle is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What happens to texts that are too long.
+    pub on_too_long: OnTooLong,
+    /// How many threads share the work of one batch; 0 means 1. One text always runs on its caller's
+    /// thread.
+    pub threads: usize,
+    /// The ONNX Runtime library file to use; None searches for one.
+    pub onnxruntime_path: Option<PathBuf>,
+    /// site-packages directories in which an installed `onnxruntime` wheel is looked for first.
+    pub site_packages: Vec<PathBuf>,
+}
+
+impl Options {
+    /// Where these options look for ONNX Runtime.
+    pub fn search(&self) -> Search {
+        Search { explicit: self.onnxruntime_path.clone(), site_packages: self.site_packages.clone() }
+    }
+}
+
+/// What became of one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InputInfo {
+    /// The true number of tokens of the whole text, special tokens included.
+    pub tokens: usize,
+    /// Whether only the first `max_tokens` of them were used.
+    pub truncated: bool,
+}
+
+/// The sequences of one run of the encoder; larger runs win nothing on a CPU and cost memory.
+const RUN_SEQUENCES: usize = 16;
+/// Sequences share a run only while padding them all to the longest wastes at most this share.
+const RUN_PADDING: f64 = 0.125;
+
+/// An opened bundle. Every method takes `&self` and may be called from any number of threads at once.
+pub struct Embedder {
+    bundle: Bundle,
+    tokenizer: Tokenizer,
+    encoder: OrtEncoder,
+    calibration: Option<Calibration>,
+    on_too_long: OnTooLong,
+    threads: usize,
+}
+
+impl Embedder {
+    /// Verifies the bundle in `directory` and loads its model.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the bundle or with ONNX Runtime; see [`Error`].
+    pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        let bundle = Bundle::open(directory.as_ref())?;
+        let manifest = bundle.manifest();
+        let path_of = |name: &str| bundle.directory().join(name);
+        let tokenizer = Tokenizer::from_file(&path_of(bundle::TOKENIZER), manifest.max_tokens)?;
+        if tokenizer.vocabulary_size() > manifest.architecture.vocab_size {
+            return Err(Error::BundleInvalid {
+                path: path_of(bundle::TOKENIZER),
+                problem: format!(
+                    "has {} tokens, the model's embedding table {}; the tokenizer belongs to another model",
+                    tokenizer.vocabulary_size(),
+                    manifest.architecture.vocab_size
+                ),
+            });
+        }
+        let calibration =
+            bundle.file(bundle::CALIBRATION).map(|path| Calibration::from_file(&path)).transpose()?;
+        let encoder = OrtEncoder::open(&path_of(bundle::ONNX_MODEL), manifest.dimension, &options.search())?;
+        let on_too_long = options.on_too_long;
+        let threads = options.threads.max(1);
+        Ok(Self { bundle, tokenizer, encoder, calibration, on_too_long, threads })
+    }
+
+    /// Writes the vector of `text` to `out`, which has [`dimension`](Self::dimension) elements.
+    ///
+    /// Runs on the caller's thread.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an `out` of another size, [`Error::InputTooLong`] if that is the
+    /// policy, [`Error::Tokenizer`] and [`Error::Inference`].
+    pub fn embed(&self, text: &str, out: &mut [f32]) -> Result<InputInfo> {
+        self.check_output(1, out)?;
+        let tokens = self.tokenize(0, text)?;
+        let mut batch = TokenBatch::new();
+        batch.push(&tokens.ids);
+        self.run(&batch, out)?;
+        Ok(self.info(&tokens))
+    }
+
+    /// Writes the vectors of `texts` to `out`, row after row: `texts.len() * dimension` elements.
+    ///
+    /// A text's vector is the same alone and in any batch: exactly where lengths agree, and to
+    /// 1e-6 per element where ONNX Runtime pads.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed); [`Error::InputTooLong`] names the text by its place in `texts`.
+    pub fn embed_batch<T: AsRef<str>>(&self, texts: &[T], out: &mut [f32]) -> Result<Vec<InputInfo>> {
+        self.check_output(texts.len(), out)?;
+        let tokens = texts
+            .iter()
+            .enumerate()
+            .map(|(index, text)| self.tokenize(index, text.as_ref()))
+            .collect::<Result<Vec<_>>>()?;
+        let runs = plan_runs(&tokens);
+        let dimension = self.dimension();
+        let encode_run = |run: &[usize]| -> Result<Vec<f32>> {
+            let mut batch = TokenBatch::new();
+            for &index in run {
+                batch.push(&tokens[index].ids);
+            }
+            let mut vectors = vec![0.0; run.len() * dimension];
+            self.run(&batch, &mut vectors)?;
+            Ok(vectors)
+        };
+        let mut place = |run: &[usize], vectors: &[f32]| {
+            for (&index, vector) in run.iter().zip(vectors.chunks_exact(dimension)) {
+                out[index * dimension..][..dimension].copy_from_slice(vector);
+            }
+        };
+        if self.threads == 1 || runs.len() == 1 {
+            for run in &runs {
+                place(run, &encode_run(run)?);
+            }
+        } else {
+            for (run, vectors) in in_parallel(self.threads, &runs, encode_run)? {
+                place(run, &vectors);
+            }
+        }
+        Ok(tokens.iter().map(|tokens| self.info(tokens)).collect())
+    }
+
+    /// The length of a vector.
+    pub fn dimension(&self) -> usize {
+        self.encoder.dimension()
+    }
+
+    /// How many tokens of a text the model reads, special tokens included.
+    pub fn max_tokens(&self) -> usize {
+        self.tokenizer.max_tokens()
+    }
+
+    /// Which encoder computes the vectors, for instance `onnxruntime`.
+    pub fn backend(&self) -> &'static str {
+        self.encoder.name()
+    }
+
+    /// The namespace of this bundle's vectors, 64 hex digits: vectors of two fingerprints must never
+    /// be compared.
+    pub fn fingerprint(&self) -> &str {
+        &self.manifest().fingerprint
+    }
+
+    /// What the bundle says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        self.bundle.manifest()
+    }
+
+    /// The ONNX Runtime library in use.
+    pub fn library(&self) -> &Library {
+        self.encoder.library()
+    }
+
+    /// The similarity from which on an answer cached for `domain` may be reused, so that at most the
+    /// share `max_false_hit_rate` of near misses would wrongly be served.
+    ///
+    /// # Errors
+    /// [`Error::NotCalibrated`], saying what was calibrated.
+    pub fn threshold(&self, domain: &str, max_false_hit_rate: f64) -> Result<f32> {
+        match &self.calibration {
+            Some(calibration) => calibration.threshold(domain, max_false_hit_rate),
+            None => Err(Error::NotCalibrated(format!(
+                "{} was not calibrated; run `cachelora calibrate` on it",
+                self.bundle.directory().display()
+            ))),
+        }
+    }
+
+    fn check_output(&self, texts: usize, out: &[f32]) -> Result<()> {
+        let needed = texts * self.dimension();
+        if out.len() != needed {
+            return Err(Error::InvalidArgument(format!(
+                "the output has room for {} numbers, {texts} vectors of {} need {needed}",
+                out.len(),
+                self.dimension()
+            )));
+        }
+        Ok(())
+    }
+
+    fn tokenize(&self, index: usize, text: &str) -> Result<Tokens> {
+        let tokens = self.tokenizer.encode(text)?;
+        if self.on_too_long == OnTooLong::Reject && tokens.count > self.max_tokens() {
+            return Err(Error::InputTooLong { index, tokens: tokens.count, max_tokens: self.max_tokens() });
+        }
+        Ok(tokens)
+    }
+
+    fn info(&self, tokens: &Tokens) -> InputInfo {
+        InputInfo { tokens: tokens.count, truncated: tokens.count > tokens.ids.len() }
+    }
+
+    fn run(&self, batch: &TokenBatch, out: &mut [f32]) -> Result<()> {
+        self.encoder.encode(batch, out)?;
+        pooling::check_unit_vectors(out, self.dimension())
+    }
+}
+
+/// Groups texts of similar length; returns runs of indices into `tokens`, the longest texts first.
+///
+/// Long runs first keeps the threads evenly loaded to the end.
+fn plan_runs(tokens: &[Tokens]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..tokens.len()).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(tokens[index].ids.len()));
+    let mut runs: Vec<Vec<usize>> = Vec::new();
+    for index in order {
+        let length = tokens[index].ids.len();
+        match runs.last_mut() {
+            Some(run)
+                if run.len() < RUN_SEQUENCES
+                    && length as f64 >= (1.0 - RUN_PADDING) * tokens[run[0]].ids.len() as f64 =>
+            {
+                run.push(index);
+            }
+            _ => runs.push(vec![index]),
+        }
+    }
+    runs
+}
+
+/// Results of the work that one thread did, or the first failure.
+type Collected<'a, R> = Result<Vec<(&'a Vec<usize>, R)>>;
+
+/// Calls `work` on every run from `threads` threads, one of which is the caller's.
+fn in_parallel<'a, R: Send>(
+    threads: usize,
+    runs: &'a [Vec<usize>],
+    work: impl Fn(&[usize]) -> Result<R> + Sync,
+) -> Collected<'a, R> {
+    let next = AtomicUsize::new(0);
+    let collected: Mutex<Collected<'a, R>> = Mutex::new(Ok(Vec::with_capacity(runs.len())));
+    let worker = || {
+        while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = work(run);
+            let mut collected = collected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match (outcome, &mut *collected) {
+                (Ok(result), Ok(results)) => results.push((run, result)),
+                (Err(error), Ok(_)) => *collected = Err(error),
+                (_, Err(_)) => return,
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(runs.len()) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    collected.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn runs_cover_every_text_once_and_waste_little(lengths in prop::collection::vec(2..200_usize, 0..80)) {
+            let tokens: Vec<Tokens> = lengths.iter().map(|&length| Tokens { ids: vec![0; length], count: length }).collect();
+            let runs = plan_runs(&tokens);
+            let mut seen: Vec<usize> = runs.iter().flatten().copied().collect();
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
+            for run in runs {
+                prop_assert!(run.len() <= RUN_SEQUENCES);
+                let longest = run.iter().map(|&index| lengths[index]).max().unwrap() as f64;
+                for index in run {
+                    prop_assert!(lengths[index] as f64 >= (1.0 - RUN_PADDING) * longest);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn work_in_parallel_reports_the_failure() {
+        let runs: Vec<Vec<usize>> = (0..20).map(|index| vec![index]).collect();
+        let results = in_parallel(3, &runs, |run| Ok(run[0] * 2)).unwrap();
+        assert_eq!(results.iter().map(|(_, result)| result).sum::<usize>(), 380);
+        let failure = in_parallel(3, &runs, |run| {
+            if run[0] == 7 { Err(Error::Inference("seven".to_owned())) } else { Ok(()) }
+        });
+        assert!(matches!(failure, Err(Error::Inference(message)) if message == "seven"));
+    }
+}

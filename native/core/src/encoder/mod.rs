@@ -1,0 +1,25 @@
+//! What turns tokens into sentence vectors.
+
+pub mod onnx;
+
+use crate::Result;
+use crate::batch::TokenBatch;
+
+/// A model that maps token sequences to unit vectors.
+///
+/// `encode` takes `&self`: any number of threads call it at once on one copy of the weights.
+pub trait Encoder: Send + Sync {
+    /// Writes one vector per sequence of `tokens` to `out`, row after row.
+    ///
+    /// `out` has `tokens.len() * self.dimension()` elements.
+    ///
+    /// # Errors
+    /// [`Error::Inference`](crate::Error::Inference) if the model fails.
+    fn encode(&self, tokens: &TokenBatch, out: &mut [f32]) -> Result<()>;
+
+    /// The length of a vector.
+    fn dimension(&self) -> usize;
+
+    /// A short name of the implementation, for instance `onnxruntime`.
+    fn name(&self) -> &'static str;
+}

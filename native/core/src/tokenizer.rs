@@ -1,0 +1,75 @@
+//! Text to token ids: never padded, cut only on request, with the true count.
+
+use std::path::Path;
+
+use tokenizers::{PostProcessor, TruncationDirection};
+
+use crate::{Error, Result};
+
+/// The fast tokenizer of a bundle.
+///
+/// Published tokenizer files often ask for fixed padding or for truncation (all-MiniLM's asks for
+/// both, at 128). Neither request is obeyed: padding only costs time, and a cut that nobody hears
+/// about makes two different questions equal.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    max_tokens: usize,
+    special_tokens: usize,
+}
+
+/// The tokens of one text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// At most `max_tokens` ids, special tokens included.
+    pub ids: Vec<u32>,
+    /// How many tokens the whole text has, special tokens included.
+    pub count: usize,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json`; texts will be cut to `max_tokens`, special tokens included.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the file is no tokenizer, [`Error::InvalidArgument`] if `max_tokens`
+    /// leaves no room for text.
+    pub fn from_file(path: &Path, max_tokens: usize) -> Result<Self> {
+        let bytes =
+            std::fs::read(path).map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
+            .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        let special_tokens = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        if max_tokens <= special_tokens {
+            return Err(Error::InvalidArgument(format!(
+                "max_tokens is {max_tokens}, but {special_tokens} special tokens surround every text"
+            )));
+        }
+        Ok(Self { inner, max_tokens, special_tokens })
+    }
+
+    /// Tokenizes one text.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the tokenizer's model fails on the text.
+    pub fn encode(&self, text: &str) -> Result<Tokens> {
+        let failed = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
+        let mut content = self.inner.encode_fast(text, false).map_err(failed)?;
+        let count = content.len() + self.special_tokens;
+        if count > self.max_tokens {
+            content.truncate(self.max_tokens - self.special_tokens, 0, TruncationDirection::Right);
+        }
+        let ids = self.inner.post_process(content, None, true).map_err(failed)?.get_ids().to_vec();
+        Ok(Tokens { ids, count })
+    }
+
+    /// How many tokens the model reads, special tokens included.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// The size of the vocabulary, added tokens included.
+    pub fn vocabulary_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+}

@@ -1,0 +1,3 @@
+module github.com/cachelora/cachelora/native/go
+
+go 1.24

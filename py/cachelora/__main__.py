@@ -1,0 +1,5 @@
+"""``python -m cachelora`` is the ``cachelora`` command."""
+
+from cachelora.cli import main
+
+main()
