@@ -85,7 +85,7 @@ def doctor(
 ) -> None:
     """Print what is installed, which ONNX Runtime is used and why, and try a bundle."""
     from cachelora import Embedder, __version__
-    from cachelora.cli import installed_commands
+    from cachelora.application import installed_commands
     from cachelora.errors import CacheloraError
     from cachelora.runtime import find_onnxruntime
     from cachelora.terminal import emit, stdout

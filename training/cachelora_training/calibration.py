@@ -1,0 +1,92 @@
+"""Thresholds whose false-hit rate is bounded with a stated confidence: the arithmetic.
+
+For a threshold t, a near miss is a false hit when its similarity reaches t. The question is how low t may be
+so that the rate of false hits stays below a budget, with confidence 1 - delta over the draw of the rows.
+
+Method: fixed-sequence testing, one of the procedures of Learn then Test (Angelopoulos, Bates, Candes, Jordan,
+Lei 2021, "Learn then Test: Calibrating Predictive Algorithms to Achieve Risk Control"). Thresholds are tested
+from the safest downward; each test asks by an exact binomial p-value (Clopper and Pearson 1934) whether the rate
+could still exceed the budget; the first that can't be excluded stops the sequence. Because the order is fixed
+before any row is seen and testing stops at the first failure, the error over all tests is at most delta, with no
+correction for their number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["GRID", "CalibratedThreshold", "calibrate_threshold", "negatives_needed"]
+
+# Fixed before any data: from 0.995 down to 0 in steps of 0.005.
+GRID = tuple(round(1 - 0.005 * step, 3) for step in range(1, 201))
+
+
+@dataclass(frozen=True)
+class CalibratedThreshold:
+    """A threshold and what is known about it.
+
+    Attributes:
+        max_false_hit_rate: The budget, a share between 0 and 1.
+        threshold: The lowest cosine at which a stored answer may be reused.
+        negatives, false_hits: Near misses, and how many of them reach the threshold.
+        false_hit_rate_upper: The Clopper-Pearson upper bound of their rate at the confidence used.
+        positives, hit_rate: Same-answer pairs, and the share of them that reaches the threshold.
+    """
+
+    max_false_hit_rate: float
+    threshold: float
+    negatives: int
+    false_hits: int
+    false_hit_rate_upper: float
+    positives: int
+    hit_rate: float
+
+
+def negatives_needed(budget: float, confidence: float) -> int:
+    """Return how many near misses without a single false hit are needed to claim ``budget``."""
+    return math.ceil(math.log(1 - confidence) / math.log(1 - budget))
+
+
+def calibrate_threshold(
+    positive: NDArray[np.float32],
+    negative: NDArray[np.float32],
+    *,
+    budget: float,
+    confidence: float,
+    grid: Sequence[float] = GRID,
+) -> CalibratedThreshold | None:
+    """Return the lowest threshold that keeps false hits within ``budget``, or None where no claim is possible.
+
+    Args:
+        positive, negative: Cosines of same-answer pairs and of near misses, (n,) and (m,).
+        budget: The highest acceptable share of near misses that reach the threshold, in (0, 1).
+        confidence: The probability, over the draw of the rows, that the claim holds, in (0, 1).
+        grid: Thresholds from the safest downward, chosen without looking at the rows.
+    """
+    from scipy.stats import beta, binom
+
+    chosen: float | None = None
+    for threshold in grid:
+        false_hits = int((negative >= np.float32(threshold)).sum())
+        # The chance of so few false hits if the true rate were the budget.
+        if binom.cdf(false_hits, len(negative), budget) > 1 - confidence:
+            break
+        chosen = threshold
+    if chosen is None:
+        return None
+    false_hits = int((negative >= np.float32(chosen)).sum())
+    upper = float(beta.ppf(confidence, false_hits + 1, len(negative) - false_hits))
+    return CalibratedThreshold(
+        max_false_hit_rate=budget,
+        threshold=chosen,
+        negatives=len(negative),
+        false_hits=false_hits,
+        false_hit_rate_upper=upper,
+        positives=len(positive),
+        hit_rate=float((positive >= np.float32(chosen)).mean()),
+    )

@@ -1,0 +1,94 @@
+"""The model card of an adapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from cachelora_training.bases import Base
+from cachelora_training.recipe import Recipe
+
+__all__ = ["model_card"]
+
+
+def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> str:
+    """Return a Markdown model card with the hub's front matter.
+
+    Args:
+        base: What the adapter was trained on.
+        recipe: How.
+        facts: The content of cachelora_training.json.
+        name: What the card calls the adapter.
+    """
+    matter: dict[str, Any] = {
+        "library_name": "peft",
+        "base_model": base.name,
+        "pipeline_tag": "sentence-similarity",
+        "tags": ["cachelora", "lora", "semantic-cache", "sentence-similarity", "sentence-transformers"],
+    }
+    if base.license:
+        matter["license"] = base.license
+    lines = [
+        "---",
+        yaml.safe_dump(matter, sort_keys=False).rstrip(),
+        "---",
+        "",
+        f"# {name}",
+        "",
+        f"A LoRA adapter for `{base.name}` that teaches it which questions may share one cached answer. Trained with",
+        f"cachelora on {facts['triplets']} triplets of anchor, positive (same answer) and negative (a near miss).",
+        "",
+        "## Recipe",
+        "",
+        "| setting | value |",
+        "|---|---|",
+        *(f"| {key} | {_shown(value)} |" for key, value in recipe.model_dump().items()),
+        "",
+        "| data | rows | SHA-256 |",
+        "|---|---|---|",
+        *(f"| {file['name']} | {file['rows']} | `{file['sha256']}` |" for file in facts["data"]["train"]),
+    ]
+    if "after" in facts:
+        lines += [
+            "",
+            "## Results",
+            "",
+            "On test triplets that share no question with the training data; margin is",
+            "mean(cos(anchor, positive)) - mean(cos(anchor, negative)).",
+            "",
+            "| domain | triplets | margin | with adapter | ROC-AUC | with adapter |",
+            "|---|---|---|---|---|---|",
+        ]
+        for domain, after in facts["after"].items():
+            before = facts["before"][domain]
+            lines.append(
+                f"| {domain} | {after['triplets']} | {before['margin']:.4f} | {after['margin']:.4f} "
+                f"| {before['roc_auc']:.4f} | {after['roc_auc']:.4f} |"
+            )
+    lines += [
+        "",
+        "## Use",
+        "",
+        "```python",
+        "from peft import PeftModel",
+        "from sentence_transformers import SentenceTransformer",
+        "",
+        f'encoder = SentenceTransformer("{base.name}")',
+        f'encoder[0].auto_model = PeftModel.from_pretrained(encoder[0].auto_model, "{name}")',
+        "```",
+        "",
+        "Or merged, exported and served on CPU without PyTorch:",
+        "",
+        "```sh",
+        f"cachelora export --base-model {base.name} --adapter {name} --output bundle",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value)
+    return "base model's" if value is None else str(value)

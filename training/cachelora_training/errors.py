@@ -1,0 +1,31 @@
+"""The failures of this distribution; `cachelora.errors` has those of the runtime."""
+
+from __future__ import annotations
+
+from cachelora.errors import CacheloraError
+
+__all__ = ["AdapterError", "BaseModelError", "LeakError", "OutputExistsError", "RecipeError", "RowsError"]
+
+
+class BaseModelError(CacheloraError, ValueError):
+    """A base model can't be found or is not a sentence encoder."""
+
+
+class AdapterError(CacheloraError, ValueError):
+    """An adapter can't be found, is incomplete, or does not fit the base model."""
+
+
+class RecipeError(CacheloraError, ValueError):
+    """A recipe has an unknown key or a value that can't be used."""
+
+
+class RowsError(CacheloraError, ValueError):
+    """Rows of a data file are not of the expected form; the message lists them."""
+
+
+class LeakError(CacheloraError, ValueError):
+    """A question of the test data stands in the training data."""
+
+
+class OutputExistsError(CacheloraError, FileExistsError):
+    """The output is already there."""

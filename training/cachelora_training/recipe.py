@@ -1,0 +1,83 @@
+"""How an adapter is trained: checked settings, from a YAML file or from flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cachelora_training.bases import DEFAULT_BASE
+from cachelora_training.errors import RecipeError
+
+__all__ = ["Recipe", "read_recipe"]
+
+SHIPPED = Path(__file__).parent / "recipes"
+
+
+class Recipe(BaseModel):
+    """Every setting that shapes an adapter, besides the data.
+
+    Attributes:
+        base_model: See :func:`cachelora_training.bases.resolve_base`.
+        rank, alpha: LoRA adds alpha / rank * B @ A to a matrix, with A of (rank, inputs) (Hu et al. 2021).
+        target_modules: Names of the matrices that get an update.
+        dropout: Share of an update's inputs that is dropped while training.
+        epochs: How often each triplet is seen.
+        learning_rate: The peak, reached after ``warmup_ratio`` of the steps; it falls linearly to 0.
+        batch_size: Triplets per step; each anchor is compared with all of a batch's positives and negatives.
+        scale: The inverse temperature by which cosines are multiplied before the softmax.
+        max_tokens: Where texts are cut; None keeps the base model's limit.
+        seed: Of weights, order and dropout.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_model: str = DEFAULT_BASE
+    rank: Annotated[int, Field(ge=1)] = 8
+    alpha: Annotated[float, Field(gt=0)] = 16
+    target_modules: Annotated[tuple[str, ...], Field(min_length=1)] = ("query", "value")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    epochs: Annotated[float, Field(gt=0)] = 1
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    scale: Annotated[float, Field(gt=0)] = 20
+    max_tokens: Annotated[int, Field(ge=3)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+def read_recipe(name: str | None, overrides: dict[str, Any]) -> Recipe:
+    """Return the recipe in a YAML file, or one that is shipped, with ``overrides`` that are not None.
+
+    Args:
+        name: A path, or the name of a shipped recipe such as ``demo``; None means every default.
+        overrides: Settings by name.
+
+    Raises:
+        RecipeError: the file is missing or no YAML mapping, a key is unknown, or a value can't be used.
+    """
+    settings: dict[str, Any] = {}
+    place = "the recipe"
+    if name is not None:
+        shipped = SHIPPED / f"{name}.yaml"
+        path = shipped if shipped.is_file() else Path(name)
+        place = str(path)
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
+            raise RecipeError(f"recipe {name!r}: no such file; shipped recipes are: {known}")
+        try:
+            settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{path}: {error}") from error
+        if not isinstance(settings, dict):
+            raise RecipeError(f"{path}: settings as `name: value` were expected")
+    settings |= {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Recipe(**settings)
+    except ValidationError as error:
+        problems = "\n".join(
+            f"{place}: {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
+        )
+        raise RecipeError(problems) from error

@@ -1,0 +1,236 @@
+"""Training one LoRA adapter with the SentenceTransformerTrainer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cachelora.terminal import note, progress
+from cachelora_training.bases import Base, resolve_base
+from cachelora_training.card import model_card
+from cachelora_training.directories import check_output, complete_directory
+from cachelora_training.errors import AdapterError, LeakError
+from cachelora_training.measures import measure_by, triplet_similarities
+from cachelora_training.provenance import describe_data
+from cachelora_training.questions import leaks
+from cachelora_training.recipe import Recipe
+from cachelora_training.rows import Triplet, read_triplets
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+__all__ = ["PROVENANCE", "new_adapter", "ranking_loss", "train_adapter", "train_encoder"]
+
+PROVENANCE = "cachelora_training.json"
+
+
+def train_adapter(
+    recipe: Recipe,
+    train_data: Sequence[str],
+    output: Path,
+    *,
+    eval_data: Sequence[str] = (),
+    allow_leaks: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Train an adapter and write a standard PEFT directory to ``output``; return what happened.
+
+    Besides adapter_model.safetensors (float32) and adapter_config.json the directory holds a model card and
+    cachelora_training.json: recipe, seed, versions, hashes of base and data, and the measures of base and
+    adapter on ``eval_data``.
+
+    Raises:
+        RowsError, LeakError, BaseModelError, AdapterError, HubError, OutputExistsError: all of
+            them before training starts.
+    """
+    check_output(output, force=force)
+    rows = read_triplets(train_data)
+    test_rows = read_triplets(eval_data) if eval_data else []
+    found = leaks(rows, test_rows)
+    if found and not allow_leaks:
+        raise LeakError("\n".join([f"{len(found)} questions are in both training and test data:", *found]))
+    base = resolve_base(recipe.base_model)
+
+    started = time.monotonic()
+    encoder = new_adapter(base, recipe)
+    facts: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "base_model": {"name": base.name, "revision": base.revision, "sha256": base.weights_sha256},
+        "data": {"train": describe_data(train_data, rows), "eval": describe_data(eval_data, test_rows)},
+        "triplets": len(rows),
+        "leaks": found,
+        "versions": {
+            name: version(name) for name in ("cachelora-training", "torch", "transformers", "peft", "sentence-transformers")
+        },
+    }
+    if test_rows:
+        note(f"measuring the base model on {len(test_rows)} test triplets")
+        # An update whose B is zero changes nothing, so before training this is the base model.
+        facts["before"] = _measures(encoder, test_rows)
+    note(f"training on {len(rows)} triplets: {base.name}, rank {recipe.rank}, alpha {recipe.alpha:g}")
+    facts["loss"] = train_encoder(encoder, rows, recipe)
+    if test_rows:
+        facts["after"] = _measures(encoder, test_rows)
+    facts["seconds"] = round(time.monotonic() - started, 1)
+
+    with complete_directory(output) as directory:
+        _save_peft(encoder, base, directory)
+        (directory / "README.md").write_text(model_card(base, recipe, facts, output.name), encoding="utf-8")
+        (directory / PROVENANCE).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return facts
+
+
+def new_adapter(base: Base, recipe: Recipe) -> SentenceTransformer:
+    """Return the base model with a fresh adapter; only the adapter's weights are trainable.
+
+    Raises:
+        AdapterError: a target module matches nothing in the model.
+    """
+    from peft import LoraConfig, TaskType
+    from sentence_transformers import SentenceTransformer
+    from transformers import set_seed
+
+    set_seed(recipe.seed)
+    encoder = SentenceTransformer(str(base.path), device="cpu", local_files_only=True)
+    if recipe.max_tokens is not None:
+        encoder.max_seq_length = recipe.max_tokens
+    names = {name.rpartition(".")[2] for name, _ in encoder[0].auto_model.named_modules()}
+    unknown = [target for target in recipe.target_modules if target not in names]
+    if unknown:
+        raise AdapterError(f"target modules {', '.join(unknown)}: {base.name} has no layer of that name")
+    encoder.add_adapter(
+        LoraConfig(
+            task_type=TaskType.FEATURE_EXTRACTION,
+            r=recipe.rank,
+            lora_alpha=recipe.alpha if not float(recipe.alpha).is_integer() else int(recipe.alpha),
+            lora_dropout=recipe.dropout,
+            target_modules=list(recipe.target_modules),
+        )
+    )
+    return encoder
+
+
+def ranking_loss(encoder: SentenceTransformer, recipe: Recipe) -> MultipleNegativesRankingLoss:
+    """Return the loss: pick the positive among the batch's positives and written negatives.
+
+    Multiple negatives ranking (Henderson et al. 2017) with explicit hard negatives: for n triplets each anchor
+    is classified among n positives and n negatives by scaled cosines. The near miss that was written for an
+    anchor is among them, which is what teaches the encoder to tell the two apart.
+    """
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    return MultipleNegativesRankingLoss(encoder, scale=recipe.scale)
+
+
+def dataset_of(rows: Sequence[Triplet]) -> Dataset:
+    """Return the rows with exactly the columns that the loss reads, in its order."""
+    from datasets import Dataset
+
+    return Dataset.from_dict({field: [getattr(row, field) for row in rows] for field in ("anchor", "positive", "negative")})
+
+
+def train_encoder(encoder: SentenceTransformer, rows: Sequence[Triplet], recipe: Recipe) -> list[float]:
+    """Train the encoder's adapter in place; return the mean loss of each tenth of the steps."""
+    import torch
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.training_args import BatchSamplers
+    from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+    cuda = torch.cuda.is_available()
+    losses: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="cachelora-train-") as scratch, progress() as display:
+        task = display.add_task("train", total=None)
+
+        class Progressing(TrainerCallback):  # type: ignore[misc]
+            def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                display.update(task, total=state.max_steps)
+
+            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                display.advance(task)
+
+            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+                if "loss" in (logs or {}):
+                    losses.append(float(logs["loss"]))
+
+        steps = max(1, round(len(rows) / recipe.batch_size * recipe.epochs))
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=scratch,
+            num_train_epochs=recipe.epochs,
+            per_device_train_batch_size=recipe.batch_size,
+            learning_rate=recipe.learning_rate,
+            warmup_ratio=recipe.warmup_ratio,
+            # Two equal texts in one batch would be each other's false negatives.
+            batch_sampler=BatchSamplers.NO_DUPLICATES,
+            seed=recipe.seed,
+            bf16=cuda and torch.cuda.is_bf16_supported(),
+            use_cpu=not cuda,
+            dataloader_pin_memory=cuda,
+            save_strategy="no",
+            logging_steps=max(1, steps // 10),
+            disable_tqdm=True,
+            report_to=[],
+        )
+        # Our card is written by `card`; the library's would first search the data for examples to show.
+        encoder.model_card_data.widget = [{"text": rows[0].anchor}]
+        trainer = SentenceTransformerTrainer(
+            model=encoder,
+            args=arguments,
+            train_dataset=dataset_of(rows),
+            loss=ranking_loss(encoder, recipe),
+            callbacks=[Progressing()],
+        )
+        for printing in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(printing)
+        _quiet(trainer.train)
+    encoder.eval()
+    return [round(loss, 5) for loss in losses]
+
+
+def _quiet(train: Any) -> None:
+    """Run the trainer without its advice about settings that are chosen on purpose."""
+    loggers = [logging.getLogger(name) for name in ("transformers.trainer", "accelerate")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        train()
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _save_peft(encoder: SentenceTransformer, base: Base, directory: Path) -> None:
+    """Write adapter_model.safetensors and adapter_config.json as PEFT does, without a machine's paths."""
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    model = encoder[0].auto_model
+    (config,) = model.peft_config.values()
+    config.inference_mode = True
+    config.base_model_name_or_path = base.name
+    config.revision = base.revision
+    config.save_pretrained(str(directory))
+    # Sets have no order; a file should not depend on the process that wrote it.
+    path = directory / "adapter_config.json"
+    written = json.loads(path.read_text(encoding="utf-8"))
+    written["target_modules"] = sorted(written["target_modules"])
+    path.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    tensors = {
+        f"base_model.model.{name}": tensor.detach().float().cpu().contiguous()
+        for name, tensor in get_peft_model_state_dict(model, adapter_name="default", save_embedding_layers=False).items()
+    }
+    save_file(tensors, directory / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def _measures(encoder: SentenceTransformer, rows: Sequence[Triplet]) -> dict[str, Any]:
+    similarities = triplet_similarities(lambda texts: encoder.encode(texts, show_progress_bar=False), rows)
+    return {name: asdict(found) for name, found in measure_by([row.domain for row in rows], similarities).items()}
