@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-__all__ = ["PROVENANCE", "new_adapter", "ranking_loss", "train_adapter", "train_encoder"]
+__all__ = ["PROVENANCE", "new_adapter", "ranking_loss", "save_adapter", "train_adapter", "train_encoder"]
 
 PROVENANCE = "cachelora_training.json"
 
@@ -83,7 +83,7 @@ def train_adapter(
     facts["seconds"] = round(time.monotonic() - started, 1)
 
     with complete_directory(output) as directory:
-        _save_peft(encoder, base, directory)
+        save_adapter(encoder, base, directory)
         (directory / "README.md").write_text(model_card(base, recipe, facts, output.name), encoding="utf-8")
         (directory / PROVENANCE).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return facts
@@ -208,7 +208,7 @@ def _quiet(train: Any) -> None:
             logger.setLevel(level)
 
 
-def _save_peft(encoder: SentenceTransformer, base: Base, directory: Path) -> None:
+def save_adapter(encoder: SentenceTransformer, base: Base, directory: Path) -> None:
     """Write adapter_model.safetensors and adapter_config.json as PEFT does, without a machine's paths."""
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file

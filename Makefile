@@ -1,0 +1,124 @@
+# make demo   sets everything up and shows the whole road on real input
+# make test   sets everything up and passes every check and test in every language
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+ROOT := $(CURDIR)
+VENV := $(ROOT)/.venv
+PY := $(VENV)/bin/python
+BUILD := $(ROOT)/build
+TINY := $(BUILD)/test/tiny
+# The newest Python that every pinned package has wheels for.
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name))))
+
+# maturin and the other tools of the environment are found by their names.
+export PATH := $(VENV)/bin:$(PATH)
+# What tests and examples find ONNX Runtime by, as in a shell where the environment is active.
+export VIRTUAL_ENV := $(VENV)
+# Nothing here asks a model hub; without this, libraries look for newer files first.
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+PYPROJECTS := pyproject.toml training/pyproject.toml export/pyproject.toml benchmarks/pyproject.toml
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python -name '*.rs' -o -name 'Cargo.toml')
+EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_export -name '*.py') tests/tiny_bundle.py
+
+.PHONY: help tools setup native demo test lint test-rust test-python test-go test-c header clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+# --- set up -------------------------------------------------------------------------------------------------
+
+tools:
+	@missing=0; \
+	need() { command -v "$$1" >/dev/null 2>&1 || { echo "missing: $$1 - $$2" >&2; missing=1; }; }; \
+	need cargo "install Rust 1.92 or newer, for instance with rustup"; \
+	need go "install Go 1.24 or newer"; \
+	need cc "install a C compiler, for instance: apt-get install build-essential"; \
+	if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "missing: Python 3.11 or newer with venv - install it, or name it: make PYTHON=/path/to/python3" >&2; missing=1; \
+	elif ! "$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "missing: Python's venv - for instance: apt-get install python3-venv" >&2; missing=1; fi; \
+	exit $$missing
+
+# Versions are pinned in constraints.txt; torch==2.13.0 there also admits a local build such as 2.13.0+cpu.
+$(VENV)/.installed: $(PYPROJECTS) constraints.txt | tools
+	test -x $(PY) || "$(PYTHON)" -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt maturin hatchling editables
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
+		-e ".[cli,onnxruntime,dev]" -e "training[builtin]" -e export -e benchmarks
+	touch $@
+
+# The C library, and the extension module in place. The name with the ABI's number is what programs look for.
+$(BUILD)/.native: $(VENV)/.installed $(RUST_SOURCES)
+	cargo build --release --locked --quiet -p cachelora-capi
+	ln -sf libcachelora.so target/release/libcachelora.so.1
+	maturin develop --release --locked --quiet --skip-install
+	mkdir -p $(BUILD) && touch $@
+
+native: $(BUILD)/.native
+setup: native
+
+# --- show ---------------------------------------------------------------------------------------------------
+
+$(BUILD)/demo/embed-c: native/capi/examples/embed.c native/capi/include/cachelora.h $(BUILD)/.native
+	mkdir -p $(@D)
+	cc -std=c11 -O2 -Wall -Wextra -Werror -Inative/capi/include $< -o $@ \
+		-Ltarget/release -lcachelora -Wl,-rpath,$(ROOT)/target/release
+
+$(BUILD)/demo/embed-go: $(shell find native/go -name '*.go') $(BUILD)/.native
+	mkdir -p $(@D)
+	cd native/go && go build -o $@ ./examples/embed
+
+demo: $(BUILD)/.native $(BUILD)/demo/embed-c $(BUILD)/demo/embed-go
+	@$(PY) demo/demo.py
+
+# --- check --------------------------------------------------------------------------------------------------
+
+test: lint test-rust test-python test-go test-c
+
+lint: $(BUILD)/.native
+	ruff check .
+	ruff format --check .
+	mypy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cmp native/capi/include/cachelora.h native/go/include/cachelora.h
+	test -z "$$(gofmt -l native/go)" || { gofmt -d native/go; exit 1; }
+	cd native/go && go vet ./... && CGO_ENABLED=0 go vet . && CGO_ENABLED=0 go build ./...
+
+# A bundle of a tiny model of our own making, and golden vectors of its unmerged PyTorch original.
+$(TINY)/golden.json: $(EXPORT_SOURCES) $(BUILD)/.native
+	$(PY) tests/tiny_bundle.py $(TINY)
+
+test-rust: $(TINY)/golden.json
+	CACHELORA_TEST_TINY=$(TINY) cargo test --workspace --locked --quiet
+
+test-python: $(TINY)/golden.json
+	CACHELORA_TEST_TINY=$(TINY) $(PY) -m pytest -q
+
+test-go: $(TINY)/golden.json
+	cd native/go && CACHELORA_TEST_TINY=$(TINY) go test -race -count=1 ./...
+	cd native/go && CGO_ENABLED=0 go test -count=1 .
+
+$(BUILD)/test/abi: tests/c/abi.c native/capi/include/cachelora.h $(BUILD)/.native
+	mkdir -p $(@D)
+	cc -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror -Inative/capi/include $< -o $@ \
+		-Ltarget/release -lcachelora -lpthread -Wl,-rpath,$(ROOT)/target/release
+
+test-c: $(TINY)/golden.json $(BUILD)/test/abi
+	$(BUILD)/test/abi $(TINY)/bundle
+	nm -D --defined-only target/release/libcachelora.so | awk '{print $$3}' | sort | diff native/capi/exports.txt - \
+		|| { echo "exported symbols differ from native/capi/exports.txt" >&2; exit 1; }
+
+# Writes the generated header and its copy anew.
+header:
+	CACHELORA_UPDATE_HEADER=1 cargo test --quiet -p cachelora-capi --test header
+	cp native/capi/include/cachelora.h native/go/include/cachelora.h
+
+clean:
+	rm -rf $(BUILD) target $(VENV) py/cachelora/_native.abi3.so

@@ -1,0 +1,135 @@
+//! The whole core against golden vectors from PyTorch, on a tiny bundle that `make` builds.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use cachelora::similarity::cosine_of_units;
+use cachelora::{Embedder, Error, OnTooLong, Options};
+use serde_json::Value;
+
+static TINY: LazyLock<PathBuf> = LazyLock::new(|| {
+    PathBuf::from(std::env::var_os("CACHELORA_TEST_TINY").expect(
+        "CACHELORA_TEST_TINY names the directory that `python tests/tiny_bundle.py DIRECTORY` wrote; `make test-rust` sets it",
+    ))
+});
+
+static EMBEDDER: LazyLock<Embedder> = LazyLock::new(|| open(&Options::default()));
+
+struct Golden {
+    texts: Vec<String>,
+    tokens: Vec<usize>,
+    vectors: Vec<Vec<f32>>,
+    max_tokens: usize,
+}
+
+static GOLDEN: LazyLock<Golden> = LazyLock::new(|| {
+    let value: Value = serde_json::from_slice(&std::fs::read(TINY.join("golden.json")).unwrap()).unwrap();
+    Golden {
+        texts: serde_json::from_value(value["texts"].clone()).unwrap(),
+        tokens: serde_json::from_value(value["tokens"].clone()).unwrap(),
+        vectors: serde_json::from_value(value["vectors"].clone()).unwrap(),
+        max_tokens: serde_json::from_value(value["max_tokens"].clone()).unwrap(),
+    }
+});
+
+fn open(options: &Options) -> Embedder {
+    Embedder::open(TINY.join("bundle"), options).unwrap()
+}
+
+fn embed(text: &str) -> Vec<f32> {
+    let mut vector = vec![0.0; EMBEDDER.dimension()];
+    EMBEDDER.embed(text, &mut vector).unwrap();
+    vector
+}
+
+#[test]
+fn vectors_are_pytorchs() {
+    assert!(GOLDEN.texts.len() >= 200);
+    for (text, expected) in GOLDEN.texts.iter().zip(&GOLDEN.vectors) {
+        let cosine = cosine_of_units(&embed(text), expected);
+        assert!(cosine >= 0.99999, "{cosine} for {text:?}");
+    }
+}
+
+#[test]
+fn token_counts_are_true_and_truncation_is_told() {
+    let mut vector = vec![0.0; EMBEDDER.dimension()];
+    let mut truncated = 0;
+    for (text, &tokens) in GOLDEN.texts.iter().zip(&GOLDEN.tokens) {
+        let info = EMBEDDER.embed(text, &mut vector).unwrap();
+        assert_eq!(info.tokens, tokens, "{text:?}");
+        assert_eq!(info.truncated, tokens > GOLDEN.max_tokens, "{text:?}");
+        truncated += usize::from(info.truncated);
+    }
+    assert!(truncated > 0, "the golden texts hold one that is too long");
+}
+
+#[test]
+fn a_vector_alone_is_its_vector_in_a_batch() {
+    let dimension = EMBEDDER.dimension();
+    for threads in [1, 3] {
+        let embedder = open(&Options { threads, ..Options::default() });
+        let mut together = vec![0.0; GOLDEN.texts.len() * dimension];
+        let infos = embedder.embed_batch(&GOLDEN.texts, &mut together).unwrap();
+        assert_eq!(infos.iter().map(|info| info.tokens).collect::<Vec<_>>(), GOLDEN.tokens);
+        for (text, row) in GOLDEN.texts.iter().zip(together.chunks_exact(dimension)) {
+            let alone = embed(text);
+            let difference = alone.iter().zip(row).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(difference <= 1e-6, "{difference} for {text:?} with {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn many_threads_share_one_embedder_and_get_the_same_bits() {
+    let texts = &GOLDEN.texts[..40];
+    let expected: Vec<Vec<f32>> = texts.iter().map(|text| embed(text)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for (text, expected) in texts.iter().zip(&expected) {
+                    assert_eq!(&embed(text), expected, "{text:?}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_text_that_is_too_long_can_be_rejected() {
+    let embedder = open(&Options { on_too_long: OnTooLong::Reject, ..Options::default() });
+    let long = "password ".repeat(200);
+    let mut vectors = vec![0.0; 2 * embedder.dimension()];
+    match embedder.embed_batch(&["short", &long], &mut vectors).unwrap_err() {
+        Error::InputTooLong { index: 1, tokens: 202, max_tokens } => {
+            assert_eq!(max_tokens, GOLDEN.max_tokens)
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn an_output_of_another_size_is_refused() {
+    let mut vector = vec![0.0; EMBEDDER.dimension() - 1];
+    assert!(matches!(EMBEDDER.embed("a", &mut vector), Err(Error::InvalidArgument(_))));
+    assert!(matches!(EMBEDDER.embed_batch(&["a", "b"], &mut vector), Err(Error::InvalidArgument(_))));
+    assert!(EMBEDDER.embed_batch::<&str>(&[], &mut []).unwrap().is_empty());
+}
+
+#[test]
+fn thresholds_come_from_the_bundle() {
+    assert_eq!(EMBEDDER.threshold("all", 0.05).unwrap(), 0.875);
+    assert!(matches!(EMBEDDER.threshold("all", 0.01), Err(Error::NotCalibrated(_))));
+    assert!(matches!(EMBEDDER.threshold("sports", 0.05), Err(Error::NotCalibrated(_))));
+}
+
+#[test]
+fn another_library_can_not_be_loaded_once_one_is() {
+    let _open = &*EMBEDDER;
+    let options =
+        Options { onnxruntime_path: Some("/nowhere/libonnxruntime.so".into()), ..Options::default() };
+    let Err(error) = Embedder::open(TINY.join("bundle"), &options) else { panic!("it opened") };
+    assert!(error.to_string().contains("already uses"), "{error}");
+    let same = Options { onnxruntime_path: Some(EMBEDDER.library().path.clone()), ..Options::default() };
+    assert!(Embedder::open(TINY.join("bundle"), &same).is_ok());
+}
