@@ -11,8 +11,10 @@ VENV := $(ROOT)/.venv
 PY := $(VENV)/bin/python
 BUILD := $(ROOT)/build
 TINY := $(BUILD)/test/tiny
-# The newest Python that every pinned package has wheels for.
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name))))
+# The first Python that the pinned packages have wheels for and that can make an environment.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 \
+	&& { echo $$name; break; }; done)
 
 # maturin and the other tools of the environment are found by their names.
 export PATH := $(VENV)/bin:$(PATH)
@@ -39,10 +41,8 @@ tools:
 	need cargo "install Rust 1.92 or newer, for instance with rustup"; \
 	need go "install Go 1.24 or newer"; \
 	need cc "install a C compiler, for instance: apt-get install build-essential"; \
-	if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-		echo "missing: Python 3.11 or newer with venv - install it, or name it: make PYTHON=/path/to/python3" >&2; missing=1; \
-	elif ! "$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null; then \
-		echo "missing: Python's venv - for instance: apt-get install python3-venv" >&2; missing=1; fi; \
+	[ -n "$(PYTHON)" ] || { missing=1; \
+		echo "missing: Python 3.11 to 3.13 with venv - install it (Debian: python3-venv), or: make PYTHON=/path/to/python3" >&2; }; \
 	exit $$missing
 
 # Versions are pinned in constraints.txt; torch==2.13.0 there also admits a local build such as 2.13.0+cpu.

@@ -13,10 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
-
 from cachelora import Embedder
 from cachelora.errors import CacheloraError
 from cachelora.runtime import find_onnxruntime
@@ -24,10 +20,15 @@ from cachelora_export import verify_bundle
 from cachelora_training.adapters import load_encoder, resolve_adapter
 from cachelora_training.calibration import CalibratedThreshold, calibrate_threshold
 from cachelora_training.directories import write_text_atomically
+from cachelora_training.encoding import encode_function
 from cachelora_training.measures import triplet_similarities
 from cachelora_training.provenance import describe_data
 from cachelora_training.recipe import read_recipe
 from cachelora_training.rows import read_triplets
+from cachelora_training.tables import comparison_table
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "demo"
@@ -43,6 +44,9 @@ CONFIDENCE = 0.95
 Vectors = NDArray[np.float32]
 
 console = Console(highlight=False, soft_wrap=True)
+if not console.is_terminal:
+    # A log has no width of its own; the tables need this much.
+    console.width = 120
 
 
 def data(part: str) -> list[str]:
@@ -74,25 +78,30 @@ def train() -> None:
         if facts["recipe"] == recipe and facts["data"]["train"] == describe_data(sources, read_triplets(sources)):
             console.print(f"reused: {ADAPTER.relative_to(ROOT)}, trained on the same data with the same recipe")
             return
-    command("train", "--recipe", RECIPE, *repeated("--train-data", sources), "--output", str(ADAPTER.relative_to(ROOT)), "--force")
+    command(
+        "train",
+        "--recipe",
+        RECIPE,
+        *repeated("--train-data", sources),
+        "--output",
+        str(ADAPTER.relative_to(ROOT)),
+        "--force",
+    )
 
 
 def evaluate() -> dict[str, Any]:
     heading(3, "Evaluate base and adapter on test triplets that nobody trained on")
     results = BUILD / "evaluation.json"
-    if not newer(results, ADAPTER / "adapter_model.safetensors", *(ROOT / source for source in data("test"))):
+    fresh = newer(results, ADAPTER / "adapter_model.safetensors", *(ROOT / source for source in data("test")))
+    if not fresh:
         command(
             "evaluate", "--base-model", BASE, "--adapter", str(ADAPTER.relative_to(ROOT)),
             *repeated("--test-file", data("test")), "--output", str(results.relative_to(ROOT)),
         )  # fmt: skip
     facts: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
-    table = Table("domain", "margin, base", "adapter", "ROC-AUC, base", "adapter")
-    for domain, base in facts["base"]["by_domain"].items():
-        adapter = facts["adapter"]["by_domain"][domain]
-        table.add_row(
-            domain, f"{base['margin']:+.4f}", f"{adapter['margin']:+.4f}", f"{base['roc_auc']:.4f}", f"{adapter['roc_auc']:.4f}"
-        )
-    console.print(table)
+    if fresh:
+        console.print(f"reused: {results.relative_to(ROOT)}")
+        console.print(comparison_table(facts["base"]["by_domain"], facts["adapter"]["by_domain"]))
     return facts
 
 
@@ -129,24 +138,33 @@ def compare_languages() -> dict[str, Any]:
     heading(5, "The same texts through Python, Go and C")
     texts = [entry[key] for entry in read_questions()["stored"] for key in ("question", "answer")]
     with Embedder(BUNDLE) as embedder:
-        python = embedder.encode(texts)
+        # One by one, as the other two programs do: ONNX Runtime rounds a batch differently in the last bit.
+        python = np.stack([embedder.encode(text) for text in texts])
     lines = "\n".join(texts) + "\n"
     vectors = {"Python": python}
     for language, program in (("Go", "embed-go"), ("C", "embed-c")):
         console.print(f"$ build/demo/{program} {BUNDLE.relative_to(ROOT)}", style="cyan", markup=False)
         done = subprocess.run(
-            [BUILD / program, BUNDLE], input=lines, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"}
+            [BUILD / program, BUNDLE],
+            input=lines,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": "/usr/bin:/bin"},
         )
         if done.returncode != 0:
             raise SystemExit(f"{program} failed: {done.stderr}")
         vectors[language] = np.array([row.split() for row in done.stdout.splitlines()], dtype=np.float32)
     same = {
-        language: found.shape == python.shape and found.tobytes() == python.tobytes() for language, found in vectors.items()
+        language: found.shape == python.shape and found.tobytes() == python.tobytes()
+        for language, found in vectors.items()
     }
     torch = load_encoder(BASE, str(ADAPTER)).encode(texts, show_progress_bar=False)
     cosines = np.einsum("ij,ij->i", torch.astype(np.float64), python.astype(np.float64))
     for language in ("Go", "C"):
-        console.print(f"{language:3} and Python: {'the same bits' if same[language] else 'DIFFERENT'} for {len(texts)} texts")
+        console.print(
+            f"{language:3} and Python: {'the same bits' if same[language] else 'DIFFERENT'} for {len(texts)} texts"
+        )
     console.print(f"cosine to PyTorch, adapter not merged: at least {cosines.min():.8f}")
     if not all(same.values()):
         raise SystemExit("the languages disagree; this is a defect")
@@ -158,7 +176,11 @@ def latency() -> dict[str, Any]:
     command_line = ["bench", "latency", str(BUNDLE.relative_to(ROOT)), "--json"]
     console.print("$ cachelora " + " ".join(command_line), style="cyan", markup=False)
     done = subprocess.run(
-        [sys.executable, "-m", "cachelora", *command_line], check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "cachelora", *command_line],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     facts: dict[str, Any] = json.loads(done.stdout)
     engines = list(next(iter(facts["latency"].values())))
@@ -177,9 +199,8 @@ def read_questions() -> dict[str, Any]:
 
 def base_threshold(encoder: Any) -> CalibratedThreshold:
     """Calibrate the base model by the same rule on the same rows, so that the comparison is fair."""
-    similarities = triplet_similarities(
-        lambda texts: encoder.encode(texts, show_progress_bar=False), read_triplets([str(ROOT / source) for source in data("test")])
-    )
+    rows = read_triplets([str(ROOT / source) for source in data("test")])
+    similarities = triplet_similarities(encode_function(encoder), rows)
     found = calibrate_threshold(similarities.positive, similarities.negative, budget=BUDGET, confidence=CONFIDENCE)
     if found is None:
         raise SystemExit("the base model can't be calibrated on these rows")
@@ -204,21 +225,35 @@ def play_cache() -> dict[str, Any]:
     table = Table("new question", "nearest stored question", "cosine", "decision", "right", "base model")
     decisions = []
     for entry, row, base_row in zip(questions["asked"], similarities, base_similarities, strict=True):
-        ours, theirs = decide(row, after, entry["same_as"]), decide(base_row, before, entry["same_as"])
+        ours, theirs = (
+            decide(row, after, entry["same_as"]),
+            decide(base_row, before, entry["same_as"]),
+        )
         otherwise = ours["hit"] != theirs["hit"] or (ours["hit"] and ours["nearest"] != theirs["nearest"])
-        decisions.append({"domain": entry["domain"], "question": entry["question"], "adapter": ours, "base": theirs})
+        decisions.append(
+            {
+                "domain": entry["domain"],
+                "question": entry["question"],
+                "adapter": ours,
+                "base": theirs,
+            }
+        )
         table.add_row(
             entry["question"],
             stored[ours["nearest"]],
             f"{ours['similarity']:.3f}",
             "[green]hit" if ours["hit"] else "miss",
             "yes" if ours["right"] else "[red]no",
-            f"{theirs['similarity']:.3f} {'hit' if theirs['hit'] else 'miss'}{', otherwise' if otherwise else ', the same'}",
+            f"{theirs['similarity']:.3f} {'hit' if theirs['hit'] else 'miss'}" + (", otherwise" if otherwise else ""),
         )
     console.print(table)
     right = {name: sum(decision[name]["right"] for decision in decisions) for name in ("adapter", "base")}
     console.print(f"right decisions: adapter {right['adapter']} of {len(decisions)}, base {right['base']}")
-    return {"thresholds": {"base": before, "adapter": after}, "right": right, "decisions": decisions}
+    return {
+        "thresholds": {"base": before, "adapter": after},
+        "right": right,
+        "decisions": decisions,
+    }
 
 
 def decide(similarities: Vectors, threshold: float, same_as: int | None) -> dict[str, Any]:
@@ -226,7 +261,12 @@ def decide(similarities: Vectors, threshold: float, same_as: int | None) -> dict
     nearest = int(similarities.argmax())
     hit = bool(similarities[nearest] >= threshold)
     right = nearest == same_as if hit else same_as is None
-    return {"nearest": nearest, "similarity": round(float(similarities[nearest]), 4), "hit": hit, "right": right}
+    return {
+        "nearest": nearest,
+        "similarity": round(float(similarities[nearest]), 4),
+        "hit": hit,
+        "right": right,
+    }
 
 
 def main() -> None:
@@ -254,7 +294,11 @@ def show_summary(summary: dict[str, Any]) -> None:
     table.add_row("ROC-AUC on test triplets", f"{base['roc_auc']:.4f}", f"{adapter['roc_auc']:.4f}")
     right = summary["cache"]["right"]
     total = len(summary["cache"]["decisions"])
-    table.add_row("right decisions of the small cache", f"{right['base']} of {total}", f"{right['adapter']} of {total}")
+    table.add_row(
+        "right decisions of the small cache",
+        f"{right['base']} of {total}",
+        f"{right['adapter']} of {total}",
+    )
     table.add_row("lowest cosine to PyTorch", "", f"{summary['bundle']['parity']['cosine_min']:.8f}")
     table.add_row("Python, Go and C", "", "the same bits")
     for count, found in summary["latency"]["latency"].items():
@@ -273,3 +317,6 @@ if __name__ == "__main__":
         main()
     except CacheloraError as error:
         raise SystemExit(f"error: {error}") from error
+    except subprocess.CalledProcessError as error:
+        # The command itself has said what was wrong.
+        raise SystemExit(error.returncode) from None

@@ -30,10 +30,10 @@ def latency(
     as_json: JsonOption = False,
 ) -> None:
     """Time one text, one thread: sentence-transformers, ONNX Runtime's Python API and ours."""
-    from rich.table import Table
-
     from cachelora.errors import BundleNotFoundError, UsageError
     from cachelora.terminal import emit, stdout
+    from rich.table import Table
+
     from cachelora_benchmarks.latency import measure_latency
 
     try:
@@ -46,9 +46,15 @@ def latency(
 
     def render() -> None:
         engines = list(next(iter(facts["latency"].values())))
-        table = Table("tokens", *(f"{name}, ms" for name in engines), *(f"{name} / ours" for name in engines[:-1]))
+        table = Table(
+            "tokens",
+            *(f"{name}, ms" for name in engines),
+            *(f"{name} / ours" for name in engines[:-1]),
+        )
         for count, found in facts["latency"].items():
-            times = (f"{found[name]['median']:.2f} ({found[name]['p5']:.2f}-{found[name]['p95']:.2f})" for name in engines)
+            times = (
+                f"{found[name]['median']:.2f} ({found[name]['p5']:.2f}-{found[name]['p95']:.2f})" for name in engines
+            )
             ratios = (f"{found[name]['times_ours']['median']:.2f}" for name in engines[:-1])
             table.add_row(count, *times, *ratios)
         stdout.print(table)
@@ -65,19 +71,24 @@ def margin(
     bundle: BundleArgument,
     test_file: Annotated[
         list[str],
-        typer.Option("--test-file", "--test-data", help="Test triplets: JSON Lines file or hf://...; may be repeated."),
+        typer.Option(
+            "--test-file",
+            "--test-data",
+            help="Test triplets: JSON Lines file or hf://...; may be repeated.",
+        ),
     ],
     base_model: BaseOption = None,
     adapter: Annotated[
-        str | None, typer.Option("--adapter", "--lora-model", help="The merged adapter, to compare with PyTorch.")
+        str | None,
+        typer.Option("--adapter", "--lora-model", help="The merged adapter, to compare with PyTorch."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure margin and ROC-AUC of the bundle as it is served, beside the base model."""
-    from rich.table import Table
-
     from cachelora.errors import BundleNotFoundError
     from cachelora.terminal import emit, stdout
+    from rich.table import Table
+
     from cachelora_benchmarks.margin import measure_margin
 
     if not (bundle / "cachelora.json").is_file():

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from cachelora import Embedder
 from cachelora_training.bases import resolve_base
+from numpy.typing import NDArray
 
 __all__ = ["Engine", "native_engine", "onnxruntime_engine", "sentence_transformers_engine"]
 

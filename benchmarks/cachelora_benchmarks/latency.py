@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
-
 from cachelora.errors import UsageError
 from cachelora.terminal import note, progress
-from cachelora_benchmarks.engines import Engine, native_engine, onnxruntime_engine, sentence_transformers_engine
+from tokenizers import Tokenizer
+
+from cachelora_benchmarks.engines import (
+    Engine,
+    native_engine,
+    onnxruntime_engine,
+    sentence_transformers_engine,
+)
 from cachelora_benchmarks.machine import describe_machine, pinned_to_one_core
 
 __all__ = ["measure_latency", "text_of_tokens"]
@@ -24,9 +29,9 @@ WARM_UP = 5
 RUNS_PER_TURN = 5
 
 WORDS = (
-    "how long does the body need to get over a cold when one can not rest at home and what should people "
-    "do if it comes back after two days of work in an open office with many others who are also not well"
-).split()
+    "how long does the body need to get over a cold when one can not rest at home and what should people do if it "
+    "comes back after two days of work in an open office with many others who are also not well"
+)
 
 
 def text_of_tokens(tokenizer: Tokenizer, count: int) -> str:
@@ -36,7 +41,7 @@ def text_of_tokens(tokenizer: Tokenizer, count: int) -> str:
         UsageError: the count is below the special tokens plus one.
     """
     special = len(tokenizer.encode("").ids)
-    single = [word for word in WORDS if len(tokenizer.encode(word, add_special_tokens=False).ids) == 1]
+    single = [word for word in WORDS.split() if len(tokenizer.encode(word, add_special_tokens=False).ids) == 1]
     needed = count - special
     if needed < 1 or not single:
         raise UsageError(f"{count} tokens: at least {special + 1} are needed")
@@ -65,7 +70,10 @@ def measure_latency(bundle: Path, tokens: Sequence[int], *, rounds: int, base_mo
     tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
     facts: dict[str, Any] = {
         "machine": describe_machine(),
-        "bundle": {"fingerprint": manifest["fingerprint"], "base_model": manifest["base_model"]["id"]},
+        "bundle": {
+            "fingerprint": manifest["fingerprint"],
+            "base_model": manifest["base_model"]["id"],
+        },
         "unit": "milliseconds",
         "runs": rounds * RUNS_PER_TURN,
         "latency": {},
@@ -86,9 +94,7 @@ def measure_latency(bundle: Path, tokens: Sequence[int], *, rounds: int, base_mo
     return facts
 
 
-def _interleaved(
-    engines: Sequence[tuple[str, Engine]], text: str, rounds: int, advance: Any
-) -> dict[str, list[float]]:
+def _interleaved(engines: Sequence[tuple[str, Engine]], text: str, rounds: int, advance: Any) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name, _ in engines}
     for _, encode in engines:
         for _ in range(WARM_UP):
@@ -117,6 +123,10 @@ def _summary(times: dict[str, list[float]]) -> dict[str, Any]:
             "median": round(float(median), 4),
             "p5": round(float(p5), 4),
             "p95": round(float(p95), 4),
-            "times_ours": {"median": round(float(middle), 3), "p5": round(float(low), 3), "p95": round(float(high), 3)},
+            "times_ours": {
+                "median": round(float(middle), 3),
+                "p5": round(float(low), 3),
+                "p95": round(float(high), 3),
+            },
         }
     return summary

@@ -12,7 +12,15 @@ from typing import Any
 
 __all__ = ["describe_machine", "pinned_to_one_core"]
 
-PACKAGES = ("cachelora", "numpy", "onnxruntime", "torch", "transformers", "sentence-transformers", "tokenizers")
+PACKAGES = (
+    "cachelora",
+    "numpy",
+    "onnxruntime",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "tokenizers",
+)
 
 
 def describe_machine() -> dict[str, Any]:

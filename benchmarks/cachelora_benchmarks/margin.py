@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from cachelora import Embedder
 from cachelora.terminal import note
-from cachelora_benchmarks.machine import describe_machine
 from cachelora_training.adapters import load_encoder
-from cachelora_training.measures import Encode, Floats, Similarities, measure_by, triplet_similarities
+from cachelora_training.encoding import encode_function
+from cachelora_training.measures import (
+    Encode,
+    Similarities,
+    measure_by,
+    triplet_similarities,
+)
 from cachelora_training.provenance import describe_data
 from cachelora_training.rows import Triplet, read_triplets
+
+from cachelora_benchmarks.machine import describe_machine
 
 __all__ = ["measure_margin"]
 
@@ -42,7 +48,10 @@ def measure_margin(
     base = base_model or manifest["base_model"]["id"]
     facts: dict[str, Any] = {
         "machine": describe_machine(),
-        "bundle": {"fingerprint": manifest["fingerprint"], "base_model": manifest["base_model"]["id"]},
+        "bundle": {
+            "fingerprint": manifest["fingerprint"],
+            "base_model": manifest["base_model"]["id"],
+        },
         "data": describe_data(test_data, rows),
         "triplets": len(rows),
         "engines": {},
@@ -56,28 +65,22 @@ def measure_margin(
         seconds = round(time.perf_counter() - start, 2)
         facts["engines"][name] = {"seconds": seconds, "by_domain": _by_domain(rows, measured[name])}
 
-    add("base model (PyTorch)", _pytorch(load_encoder(base)))
+    add("base model (PyTorch)", encode_function(load_encoder(base)))
     if adapter is not None:
-        add("adapter (PyTorch)", _pytorch(load_encoder(base, adapter)))
+        add("adapter (PyTorch)", encode_function(load_encoder(base, adapter)))
     with Embedder(bundle) as embedder:
         add("bundle (cachelora)", embedder.encode)
     if adapter is not None:
         native, reference = measured["bundle (cachelora)"], measured["adapter (PyTorch)"]
         differences = np.concatenate([native.positive - reference.positive, native.negative - reference.negative])
-        margins = [facts["engines"][name]["by_domain"]["all"]["margin"] for name in ("bundle (cachelora)", "adapter (PyTorch)")]
+        margins = [
+            facts["engines"][name]["by_domain"]["all"]["margin"] for name in ("bundle (cachelora)", "adapter (PyTorch)")
+        ]
         facts["parity"] = {
             "max_cosine_difference": float(np.abs(differences).max()),
             "margin_difference": margins[0] - margins[1],
         }
     return facts
-
-
-def _pytorch(encoder: Any) -> Encode:
-    def encode(texts: list[str]) -> Floats:
-        vectors: Floats = encoder.encode(texts, batch_size=64, show_progress_bar=False)
-        return vectors
-
-    return encode
 
 
 def _by_domain(rows: Sequence[Triplet], similarities: Similarities) -> dict[str, Any]:

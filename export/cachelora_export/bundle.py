@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 from cachelora.errors import BundleCorruptError, BundleInvalidError, BundleNotFoundError
 from cachelora.terminal import note
+from cachelora_training.adapters import Adapter, load_encoder, resolve_adapter, transformer_of
+from cachelora_training.bases import Base, resolve_base
+from cachelora_training.directories import check_output, complete_directory
+from cachelora_training.hashing import sha256_of_file
+
 from cachelora_export import __version__
 from cachelora_export.errors import ExportError
 from cachelora_export.graph import ensure_normalised, write_graph
@@ -24,10 +29,6 @@ from cachelora_export.manifest import (
 from cachelora_export.merge import merged_encoder
 from cachelora_export.parity import measure_parity, texts_of_many_lengths
 from cachelora_export.tokenizer import plain_tokenizer, write_tokenizer
-from cachelora_training.adapters import Adapter, load_encoder, resolve_adapter
-from cachelora_training.bases import Base, resolve_base
-from cachelora_training.directories import check_output, complete_directory
-from cachelora_training.hashing import sha256_of_file
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -86,7 +87,12 @@ def export_bundle(
         )
         unsigned = Manifest(
             created_by=f"cachelora-export {__version__}",
-            base_model=BaseEntry(id=base.name, revision=base.revision, sha256=base.weights_sha256, license=base.license),
+            base_model=BaseEntry(
+                id=base.name,
+                revision=base.revision,
+                sha256=base.weights_sha256,
+                license=base.license,
+            ),
             adapter=None if adapter is None else _adapter_entry(adapter),
             architecture=_architecture(encoder),
             pooling=_pooling(encoder),
@@ -148,7 +154,7 @@ def _reference_name(base: Base, adapter: Adapter | None) -> str:
 
 
 def _architecture(encoder: SentenceTransformer) -> Architecture:
-    config = encoder[0].auto_model.config
+    config = transformer_of(encoder).config
     try:
         return Architecture(
             model_type=config.model_type,
@@ -176,5 +182,5 @@ def _pooling(encoder: SentenceTransformer) -> str:
 
 
 def _max_tokens(encoder: SentenceTransformer) -> int:
-    positions = int(encoder[0].auto_model.config.max_position_embeddings)
+    positions = int(transformer_of(encoder).config.max_position_embeddings)
     return min(int(encoder.max_seq_length or positions), positions)

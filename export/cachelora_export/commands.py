@@ -17,22 +17,24 @@ def export(
         typer.Option(help="Hub id, directory or builtin:... [default: what the adapter was trained on]"),
     ] = None,
     adapter: Annotated[
-        str | None, typer.Option("--adapter", "--lora-model", help="PEFT directory or hub id; without it the bare base.")
+        str | None,
+        typer.Option("--adapter", "--lora-model", help="PEFT directory or hub id; without it the bare base."),
     ] = None,
     parity_texts: Annotated[
-        Path | None, typer.Option(help="Texts to compare on, one a line; made from built-in sentences by default.")
+        Path | None,
+        typer.Option(help="Texts to compare on, one a line; made from built-in sentences by default."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Merge, export, prove parity with PyTorch, and write a bundle."""
-    from rich.table import Table
-
     from cachelora.errors import UsageError
     from cachelora.terminal import emit, stdout
-    from cachelora_export.bundle import export_bundle
     from cachelora_training.adapters import resolve_adapter
     from cachelora_training.bases import DEFAULT_BASE
+    from rich.table import Table
+
+    from cachelora_export.bundle import export_bundle
 
     if base_model is None:
         base_model = (resolve_adapter(adapter).base_name if adapter else None) or DEFAULT_BASE
@@ -52,7 +54,10 @@ def export(
         table.add_row("bundle", str(output))
         table.add_row("base model", manifest.base_model.id)
         table.add_row("adapter", manifest.adapter.id if manifest.adapter else "none")
-        table.add_row("vector", f"{manifest.dimension} numbers, {manifest.pooling} pooling, {manifest.max_tokens} tokens")
+        table.add_row(
+            "vector",
+            f"{manifest.dimension} numbers, {manifest.pooling} pooling, {manifest.max_tokens} tokens",
+        )
         table.add_row(
             "parity",
             f"lowest cosine {parity['cosine_min']:.8f} on {parity['texts']} texts of {parity['tokens_min']} to "

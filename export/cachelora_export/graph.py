@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cachelora_training.adapters import transformer_of
+
 from cachelora_export.errors import ExportError
 
 if TYPE_CHECKING:
@@ -91,18 +93,18 @@ def _onnx_config(encoder: SentenceTransformer) -> Any:
         def outputs(self) -> dict[str, dict[int, str]]:
             return {OUTPUT: {0: "batch_size"}}
 
-    return SentenceVectorConfig(encoder[0].auto_model.config, task="feature-extraction")
+    return SentenceVectorConfig(transformer_of(encoder).config, task="feature-extraction")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what the tracer says of every model: branches that the exported inputs never take."""
-    import torch
+    from torch.jit._trace import TracerWarning
 
     logger = logging.getLogger("optimum")
     level = logger.level
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", message=".*legacy.*exporter.*")
         logger.setLevel(logging.ERROR)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachelora_export.errors import ExportError
-from cachelora_training.adapters import Adapter, load_encoder
+from cachelora_training.adapters import Adapter, load_encoder, transformer_of
 from cachelora_training.bases import Base
+
+from cachelora_export.errors import ExportError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -26,19 +27,25 @@ def merged_encoder(base: Base, adapter: Adapter | None) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     # Eager attention becomes plain matrix products, which ONNX Runtime reads best.
-    encoder = SentenceTransformer(
-        str(base.path), device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "eager"}
+    encoder: SentenceTransformer = SentenceTransformer(
+        str(base.path),
+        device="cpu",
+        local_files_only=True,
+        model_kwargs={"attn_implementation": "eager"},
     )
     if adapter is not None:
         # Fit is checked where the adapter is applied unmerged.
         load_encoder(base, adapter)
-        before = {name: weights.clone() for name, weights in encoder[0].auto_model.state_dict().items()}
-        merged = PeftModel.from_pretrained(encoder[0].auto_model, str(adapter.path)).merge_and_unload(safe_merge=True)
+        before = {name: weights.clone() for name, weights in transformer_of(encoder).state_dict().items()}
+        merged = PeftModel.from_pretrained(transformer_of(encoder), str(adapter.path)).merge_and_unload(safe_merge=True)
         after = merged.state_dict()
         if after.keys() != before.keys():
             left = sorted(after.keys() ^ before.keys())
-            raise ExportError(f"adapter {adapter.name!r} could not be merged completely; left over: {', '.join(left[:5])}")
+            raise ExportError(
+                f"adapter {adapter.name!r} could not be merged completely; left over: {', '.join(left[:5])}"
+            )
         if all(bool((after[name] == weights).all()) for name, weights in before.items()):
             raise ExportError(f"adapter {adapter.name!r} changes no weight of the model; was it trained?")
         encoder[0].auto_model = merged
-    return encoder.float().eval()
+    encoder.float().eval()
+    return encoder

@@ -1,11 +1,11 @@
 """Sentence vectors that know when a cached answer may be reused.
 
-    from cachelora import Embedder
+from cachelora import Embedder
 
-    with Embedder("bundle") as embedder:
-        question, stored = embedder.encode(["reset my password", "how do I change my password?"])
-        if question @ stored >= embedder.threshold("all", 0.05):
-            ...  # the stored answer may be served
+with Embedder("bundle") as embedder:
+    question, stored = embedder.encode(["reset my password", "how do I change my password?"])
+    if question @ stored >= embedder.threshold("all", 0.05):
+        ...  # the stored answer may be served
 """
 
 from cachelora.embedder import Embedder, EncodedTexts

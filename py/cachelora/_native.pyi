@@ -1,6 +1,8 @@
 from pathlib import Path
 from typing import final
 
+__all__ = ["NativeEmbedder", "find_onnxruntime"]
+
 @final
 class NativeEmbedder:
     def __new__(
@@ -25,6 +27,4 @@ class NativeEmbedder:
     @property
     def onnxruntime(self) -> tuple[Path, str, str]: ...
 
-def find_onnxruntime(
-    onnxruntime_path: str | Path | None, site_packages: list[Path]
-) -> tuple[Path, str, str, str]: ...
+def find_onnxruntime(onnxruntime_path: str | Path | None, site_packages: list[Path]) -> tuple[Path, str, str, str]: ...

@@ -16,7 +16,8 @@ __all__ = ["doctor", "embed", "similarity"]
 BundleArgument = Annotated[Path, typer.Argument(help="The bundle: a directory that `cachelora export` wrote.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 RuntimeOption = Annotated[
-    Path | None, typer.Option("--onnxruntime", help="The ONNX Runtime library file; searched for by default.")
+    Path | None,
+    typer.Option("--onnxruntime", help="The ONNX Runtime library file; searched for by default."),
 ]
 
 
@@ -51,7 +52,8 @@ def similarity(
     second: Annotated[str, typer.Argument(help="Another question.")],
     domain: Annotated[str, typer.Option(help="The domain whose threshold decides.")] = "all",
     max_false_hit_rate: Annotated[
-        float | None, typer.Option(help="The false-hit budget that decides; must have been calibrated.")
+        float | None,
+        typer.Option(help="The false-hit budget that decides; must have been calibrated."),
     ] = None,
     onnxruntime: RuntimeOption = None,
     as_json: JsonOption = False,

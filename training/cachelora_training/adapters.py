@@ -16,7 +16,7 @@ from cachelora_training.hub import download_snapshot, split_revision
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Adapter", "load_encoder", "resolve_adapter"]
+__all__ = ["Adapter", "load_encoder", "resolve_adapter", "transformer_of"]
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -89,9 +89,7 @@ def _config(path: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def load_encoder(
-    base: str | Base, adapter: str | Adapter | None = None, *, device: str = "cpu"
-) -> SentenceTransformer:
+def load_encoder(base: str | Base, adapter: str | Adapter | None = None, *, device: str = "cpu") -> SentenceTransformer:
     """Load a base model and, unmerged, an adapter on top of it.
 
     Raises:
@@ -101,7 +99,7 @@ def load_encoder(
 
     if isinstance(base, str):
         base = resolve_base(base)
-    encoder = SentenceTransformer(str(base.path), device=device, local_files_only=True)
+    encoder: SentenceTransformer = SentenceTransformer(str(base.path), device=device, local_files_only=True)
     if adapter is not None:
         if isinstance(adapter, str):
             adapter = resolve_adapter(adapter)
@@ -115,11 +113,16 @@ def load_encoder(
     return encoder
 
 
+def transformer_of(encoder: SentenceTransformer) -> Any:
+    """Return the transformers model inside a sentence encoder."""
+    return encoder[0].auto_model
+
+
 def _check_fit(encoder: SentenceTransformer, adapter: Adapter) -> None:
     """Compare the adapter's shapes with those of the matrices that it updates."""
     from safetensors import safe_open
 
-    shapes = {name: tuple(weights.shape) for name, weights in encoder[0].auto_model.named_parameters()}
+    shapes = {name: tuple(weights.shape) for name, weights in transformer_of(encoder).named_parameters()}
     with safe_open(adapter.path / WEIGHTS, framework="numpy") as tensors:
         for name in tensors.keys():  # noqa: SIM118  (the handle is no mapping)
             module, _, part = name.removeprefix("base_model.model.").rpartition(".lora_")

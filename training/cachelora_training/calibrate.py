@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from cachelora import Embedder
 from cachelora.errors import BundleInvalidError, BundleNotFoundError, UsageError
 from cachelora.terminal import note
+
 from cachelora_training.calibration import calibrate_threshold, negatives_needed
 from cachelora_training.directories import write_text_atomically
 from cachelora_training.measures import ALL_DOMAINS, triplet_similarities
@@ -59,7 +59,10 @@ def calibrate_bundle(
     for name, members in groups.items():
         for budget in sorted(budgets):
             found = calibrate_threshold(
-                similarities.positive[members], similarities.negative[members], budget=budget, confidence=confidence
+                similarities.positive[members],
+                similarities.negative[members],
+                budget=budget,
+                confidence=confidence,
             )
             if found is not None:
                 domains[name].append(asdict(found))

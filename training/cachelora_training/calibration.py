@@ -63,7 +63,8 @@ def calibrate_threshold(
     """Return the lowest threshold that keeps false hits within ``budget``, or None where no claim is possible.
 
     Args:
-        positive, negative: Cosines of same-answer pairs and of near misses, (n,) and (m,).
+        positive: Cosines of same-answer pairs, (n,).
+        negative: Cosines of near misses, (m,).
         budget: The highest acceptable share of near misses that reach the threshold, in (0, 1).
         confidence: The probability, over the draw of the rows, that the claim holds, in (0, 1).
         grid: Thresholds from the safest downward, chosen without looking at the rows.

@@ -25,7 +25,13 @@ def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> 
         "library_name": "peft",
         "base_model": base.name,
         "pipeline_tag": "sentence-similarity",
-        "tags": ["cachelora", "lora", "semantic-cache", "sentence-similarity", "sentence-transformers"],
+        "tags": [
+            "cachelora",
+            "lora",
+            "semantic-cache",
+            "sentence-similarity",
+            "sentence-transformers",
+        ],
     }
     if base.license:
         matter["license"] = base.license
@@ -43,7 +49,7 @@ def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> 
         "",
         "| setting | value |",
         "|---|---|",
-        *(f"| {key} | {_shown(value)} |" for key, value in recipe.model_dump().items()),
+        *(f"| {key} | {_shown(value)} |" for key, value in (recipe.model_dump() | {"base_model": base.name}).items()),
         "",
         "| data | rows | SHA-256 |",
         "|---|---|---|",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-
 from cachelora.errors import UsageError
 
 __all__ = ["calibrate", "evaluate", "train"]
@@ -20,10 +19,12 @@ def train(
     train_data: Annotated[list[str], typer.Option("--train-data", help=f"Training triplets. {DATA_HELP}")],
     output: Annotated[Path, typer.Option("--output", help="The PEFT directory to write.")],
     more_train_data: Annotated[
-        list[str] | None, typer.Argument(metavar="[MORE]...", help="More files of training triplets.")
+        list[str] | None,
+        typer.Argument(metavar="[MORE]...", help="More files of training triplets."),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="A YAML file, or a shipped recipe; flags override it.")
+        str | None,
+        typer.Option("--recipe", help="A YAML file, or a shipped recipe; flags override it."),
     ] = None,
     base_model: Annotated[
         str | None, typer.Option(help="Hub id, directory or builtin:... [default: the recipe's]")
@@ -41,17 +42,21 @@ def train(
     max_tokens: Annotated[int | None, typer.Option(help="Where texts are cut.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
     eval_data: Annotated[
-        list[str] | None, typer.Option(help=f"Test triplets, measured before and after. {DATA_HELP}")
+        list[str] | None,
+        typer.Option(help=f"Test triplets, measured before and after. {DATA_HELP}"),
     ] = None,
     allow_leaks: Annotated[
-        bool, typer.Option("--allow-leaks", help="Train even if a test question is in the training data.")
+        bool,
+        typer.Option("--allow-leaks", help="Train even if a test question is in the training data."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a LoRA adapter on triplets."""
     from cachelora.terminal import emit, stdout
+
     from cachelora_training.recipe import read_recipe
+    from cachelora_training.tables import comparison_table
     from cachelora_training.train import train_adapter
 
     settings = read_recipe(
@@ -82,48 +87,52 @@ def train(
 
     def render() -> None:
         if "after" in facts:
-            stdout.print(_comparison({"by_domain": facts["before"]}, {"by_domain": facts["after"]}))
-        stdout.print(f"{output}: adapter from {facts['triplets']} triplets in {facts['seconds']} s", highlight=False)
+            stdout.print(comparison_table(facts["before"], facts["after"]))
+        stdout.print(
+            f"{output}: adapter from {facts['triplets']} triplets in {facts['seconds']} s",
+            highlight=False,
+        )
 
     emit(facts, as_json=as_json, render=render)
 
 
 def evaluate(
-    test_file: Annotated[
-        list[str], typer.Option("--test-file", "--test-data", help=f"Test triplets. {DATA_HELP}")
-    ],
+    test_file: Annotated[list[str], typer.Option("--test-file", "--test-data", help=f"Test triplets. {DATA_HELP}")],
     base_model: Annotated[str | None, typer.Option(help="Hub id, directory or builtin:...")] = None,
-    adapter: Annotated[
-        str | None, typer.Option("--adapter", "--lora-model", help="PEFT directory or hub id.")
-    ] = None,
+    adapter: Annotated[str | None, typer.Option("--adapter", "--lora-model", help="PEFT directory or hub id.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write the facts to this JSON file too.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a base model, and an adapter on it: margin, ROC-AUC, average precision."""
     from cachelora.terminal import emit, stdout
+
     from cachelora_training.bases import DEFAULT_BASE
     from cachelora_training.directories import write_text_atomically
     from cachelora_training.evaluate import evaluate_models
+    from cachelora_training.tables import comparison_table
 
     facts = evaluate_models(base_model or DEFAULT_BASE, adapter, test_file)
     if output is not None:
         write_text_atomically(output, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    emit(facts, as_json=as_json, render=lambda: stdout.print(_comparison(facts["base"], facts.get("adapter"))))
+    adapter_measures = facts["adapter"]["by_domain"] if "adapter" in facts else None
+    table = comparison_table(facts["base"]["by_domain"], adapter_measures)
+    emit(facts, as_json=as_json, render=lambda: stdout.print(table))
 
 
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="The bundle to calibrate.")],
     data: Annotated[list[str], typer.Option("--data", help=f"Triplets that nobody trained on. {DATA_HELP}")],
     budget: Annotated[
-        list[float] | None, typer.Option(help="Highest share of false hits; may be repeated. [default: 0.05]")
+        list[float] | None,
+        typer.Option(help="Highest share of false hits; may be repeated. [default: 0.05]"),
     ] = None,
     confidence: Annotated[float, typer.Option(help="The probability with which the bound holds.")] = 0.95,
     as_json: JsonOption = False,
 ) -> None:
     """Find the thresholds that keep false hits within a budget, and write them into a bundle."""
+    from cachelora.terminal import emit, stdout
     from rich.table import Table
 
-    from cachelora.terminal import emit, stdout
     from cachelora_training.calibrate import calibrate_bundle
 
     facts = calibrate_bundle(bundle, data, budgets=budget or [0.05], confidence=confidence)
@@ -143,8 +152,8 @@ def calibrate(
         stdout.print(table)
         for missing in facts["not_calibrated"]:
             stdout.print(
-                f"{missing['domain']} at {missing['max_false_hit_rate']:g}: no threshold; {missing['reason']}, at least "
-                f"{missing['negatives_needed']} are needed",
+                f"{missing['domain']} at {missing['max_false_hit_rate']:g}: no threshold; {missing['reason']}, "
+                f"at least {missing['negatives_needed']} are needed",
                 highlight=False,
             )
 
@@ -156,25 +165,3 @@ def _names(listed: str) -> list[str]:
     if not all(names):
         raise UsageError(f"--target-modules is {listed!r}, names separated by commas were expected")
     return names
-
-
-def _comparison(base: dict[str, Any], adapter: dict[str, Any] | None) -> Any:
-    """Return a table of the measures by domain: base, adapter and what changed."""
-    from rich.table import Table
-
-    table = Table("domain", "triplets")
-    measures = (("margin", "margin"), ("roc_auc", "ROC-AUC"), ("average_precision", "average precision"))
-    for _, title in measures:
-        table.add_column(title, justify="right")
-        if adapter is not None:
-            table.add_column("with adapter", justify="right")
-            table.add_column("change", justify="right")
-    for domain, before in base["by_domain"].items():
-        cells = [domain, str(before["triplets"])]
-        for key, _ in measures:
-            cells.append(f"{before[key]:.4f}")
-            if adapter is not None:
-                after = adapter["by_domain"][domain]
-                cells += [f"{after[key]:.4f}", f"{after[key] - before[key]:+.4f}"]
-        table.add_row(*cells)
-    return table

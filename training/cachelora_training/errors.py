@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from cachelora.errors import CacheloraError
 
-__all__ = ["AdapterError", "BaseModelError", "LeakError", "OutputExistsError", "RecipeError", "RowsError"]
+__all__ = [
+    "AdapterError",
+    "BaseModelError",
+    "LeakError",
+    "OutputExistsError",
+    "RecipeError",
+    "RowsError",
+]
 
 
 class BaseModelError(CacheloraError, ValueError):

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
+from cachelora.terminal import note
 
-from cachelora.terminal import note, progress
 from cachelora_training.adapters import load_encoder, resolve_adapter
 from cachelora_training.bases import resolve_base
-from cachelora_training.measures import Floats, Similarities, measure_by, triplet_similarities
+from cachelora_training.encoding import encode_function
+from cachelora_training.measures import Similarities, measure_by, triplet_similarities
 from cachelora_training.provenance import describe_data
 from cachelora_training.rows import Triplet, read_triplets
 
 __all__ = ["evaluate_models"]
-
-BATCH = 64
 
 
 def evaluate_models(base_name: str, adapter_name: str | None, test_data: Sequence[str]) -> dict[str, Any]:
@@ -39,31 +37,12 @@ def evaluate_models(base_name: str, adapter_name: str | None, test_data: Sequenc
         "triplets": len(rows),
     }
     note(f"encoding {len(rows)} triplets with {base.name}")
-    facts["base"] = _measured(rows, _similarities(load_encoder(base), rows))
+    facts["base"] = _measured(rows, triplet_similarities(encode_function(load_encoder(base)), rows))
     if adapter is not None:
         note(f"encoding {len(rows)} triplets with adapter {adapter.name}")
         facts["adapter_model"] = {"name": adapter.name, "sha256": adapter.weights_sha256}
-        facts["adapter"] = _measured(rows, _similarities(load_encoder(base, adapter), rows))
+        facts["adapter"] = _measured(rows, triplet_similarities(encode_function(load_encoder(base, adapter)), rows))
     return facts
-
-
-def _similarities(encoder: Any, rows: Sequence[Triplet]) -> Similarities:
-    def encode(texts: list[str]) -> Floats:
-        # Batches of like length waste little on padding.
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        vectors: list[Floats] = []
-        with progress() as display:
-            task = display.add_task("encode", total=len(texts))
-            for start in range(0, len(texts), BATCH):
-                part = [texts[index] for index in order[start : start + BATCH]]
-                vectors.append(encoder.encode(part, batch_size=BATCH, show_progress_bar=False))
-                display.advance(task, len(part))
-        stacked = np.concatenate(vectors)
-        result = np.empty_like(stacked)
-        result[order] = stacked
-        return result
-
-    return triplet_similarities(encode, rows)
 
 
 def _measured(rows: Sequence[Triplet], similarities: Similarities) -> dict[str, Any]:

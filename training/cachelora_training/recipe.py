@@ -36,7 +36,7 @@ class Recipe(BaseModel):
 
     base_model: str = DEFAULT_BASE
     rank: Annotated[int, Field(ge=1)] = 8
-    alpha: Annotated[float, Field(gt=0)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 16.0
     target_modules: Annotated[tuple[str, ...], Field(min_length=1)] = ("query", "value")
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     epochs: Annotated[float, Field(gt=0)] = 1

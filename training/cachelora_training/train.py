@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cachelora.terminal import note, progress
+
+from cachelora_training.adapters import transformer_of
 from cachelora_training.bases import Base, resolve_base
 from cachelora_training.card import model_card
 from cachelora_training.directories import check_output, complete_directory
+from cachelora_training.encoding import encode_function
 from cachelora_training.errors import AdapterError, LeakError
 from cachelora_training.measures import measure_by, triplet_similarities
 from cachelora_training.provenance import describe_data
@@ -28,7 +31,14 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-__all__ = ["PROVENANCE", "new_adapter", "ranking_loss", "save_adapter", "train_adapter", "train_encoder"]
+__all__ = [
+    "PROVENANCE",
+    "new_adapter",
+    "ranking_loss",
+    "save_adapter",
+    "train_adapter",
+    "train_encoder",
+]
 
 PROVENANCE = "cachelora_training.json"
 
@@ -63,13 +73,23 @@ def train_adapter(
     started = time.monotonic()
     encoder = new_adapter(base, recipe)
     facts: dict[str, Any] = {
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json") | {"base_model": base.name},
         "base_model": {"name": base.name, "revision": base.revision, "sha256": base.weights_sha256},
-        "data": {"train": describe_data(train_data, rows), "eval": describe_data(eval_data, test_rows)},
+        "data": {
+            "train": describe_data(train_data, rows),
+            "eval": describe_data(eval_data, test_rows),
+        },
         "triplets": len(rows),
         "leaks": found,
         "versions": {
-            name: version(name) for name in ("cachelora-training", "torch", "transformers", "peft", "sentence-transformers")
+            name: version(name)
+            for name in (
+                "cachelora-training",
+                "torch",
+                "transformers",
+                "peft",
+                "sentence-transformers",
+            )
         },
     }
     if test_rows:
@@ -100,10 +120,10 @@ def new_adapter(base: Base, recipe: Recipe) -> SentenceTransformer:
     from transformers import set_seed
 
     set_seed(recipe.seed)
-    encoder = SentenceTransformer(str(base.path), device="cpu", local_files_only=True)
+    encoder: SentenceTransformer = SentenceTransformer(str(base.path), device="cpu", local_files_only=True)
     if recipe.max_tokens is not None:
         encoder.max_seq_length = recipe.max_tokens
-    names = {name.rpartition(".")[2] for name, _ in encoder[0].auto_model.named_modules()}
+    names = {name.rpartition(".")[2] for name, _ in transformer_of(encoder).named_modules()}
     unknown = [target for target in recipe.target_modules if target not in names]
     if unknown:
         raise AdapterError(f"target modules {', '.join(unknown)}: {base.name} has no layer of that name")
@@ -111,7 +131,8 @@ def new_adapter(base: Base, recipe: Recipe) -> SentenceTransformer:
         LoraConfig(
             task_type=TaskType.FEATURE_EXTRACTION,
             r=recipe.rank,
-            lora_alpha=recipe.alpha if not float(recipe.alpha).is_integer() else int(recipe.alpha),
+            # PEFT computes with any number; its annotation asks for a whole one.
+            lora_alpha=int(recipe.alpha) if recipe.alpha.is_integer() else cast(int, recipe.alpha),
             lora_dropout=recipe.dropout,
             target_modules=list(recipe.target_modules),
         )
@@ -135,14 +156,19 @@ def dataset_of(rows: Sequence[Triplet]) -> Dataset:
     """Return the rows with exactly the columns that the loss reads, in its order."""
     from datasets import Dataset
 
-    return Dataset.from_dict({field: [getattr(row, field) for row in rows] for field in ("anchor", "positive", "negative")})
+    return Dataset.from_dict(
+        {field: [getattr(row, field) for row in rows] for field in ("anchor", "positive", "negative")}
+    )
 
 
 def train_encoder(encoder: SentenceTransformer, rows: Sequence[Triplet], recipe: Recipe) -> list[float]:
     """Train the encoder's adapter in place; return the mean loss of each tenth of the steps."""
     import torch
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from sentence_transformers.training_args import BatchSamplers
+    from sentence_transformers import (
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.sentence_transformer.training_args import BatchSamplers
     from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
     cuda = torch.cuda.is_available()
@@ -150,7 +176,7 @@ def train_encoder(encoder: SentenceTransformer, rows: Sequence[Triplet], recipe:
     with tempfile.TemporaryDirectory(prefix="cachelora-train-") as scratch, progress() as display:
         task = display.add_task("train", total=None)
 
-        class Progressing(TrainerCallback):  # type: ignore[misc]
+        class Progressing(TrainerCallback):
             def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 display.update(task, total=state.max_steps)
 
@@ -213,7 +239,7 @@ def save_adapter(encoder: SentenceTransformer, base: Base, directory: Path) -> N
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
-    model = encoder[0].auto_model
+    model = transformer_of(encoder)
     (config,) = model.peft_config.values()
     config.inference_mode = True
     config.base_model_name_or_path = base.name
@@ -226,11 +252,13 @@ def save_adapter(encoder: SentenceTransformer, base: Base, directory: Path) -> N
     path.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     tensors = {
         f"base_model.model.{name}": tensor.detach().float().cpu().contiguous()
-        for name, tensor in get_peft_model_state_dict(model, adapter_name="default", save_embedding_layers=False).items()
+        for name, tensor in get_peft_model_state_dict(
+            model, adapter_name="default", save_embedding_layers=False
+        ).items()
     }
     save_file(tensors, directory / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
 def _measures(encoder: SentenceTransformer, rows: Sequence[Triplet]) -> dict[str, Any]:
-    similarities = triplet_similarities(lambda texts: encoder.encode(texts, show_progress_bar=False), rows)
+    similarities = triplet_similarities(encode_function(encoder), rows)
     return {name: asdict(found) for name, found in measure_by([row.domain for row in rows], similarities).items()}

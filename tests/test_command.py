@@ -1,0 +1,99 @@
+"""The `cachelora` command as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+
+def run(*arguments: object, stdin: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "cachelora", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_help_lists_every_command_without_importing_pytorch():
+    said = run("--help").stdout
+    for name in (
+        "embed",
+        "similarity",
+        "doctor",
+        "train",
+        "evaluate",
+        "calibrate",
+        "export",
+        "bench",
+    ):
+        assert name in said
+    program = (
+        "import sys\nfrom cachelora.application import CommandsOfDistributions, installed_commands\n"
+        "for entry in installed_commands().values(): entry.load()\n"
+        "print([name for name in ('torch', 'transformers', 'sklearn', 'onnx') if name in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+        == "[]"
+    )
+
+
+def test_bad_usage_is_2_and_failure_is_1(tmp_path):
+    assert "nonsense" in run("nonsense", code=2).stderr
+    run("similarity", code=2)
+    said = run("similarity", tmp_path, "a", "b", code=1).stderr
+    assert said.startswith("error: ")
+    assert "cachelora.json" in said
+    assert "Traceback" not in said
+
+
+def test_embed_reads_arguments_and_stdin(tiny):
+    text = "how can i reset my password"
+    rows = [json.loads(line) for line in run("embed", tiny.bundle, text).stdout.splitlines()]
+    assert rows == [json.loads(line) for line in run("embed", tiny.bundle, stdin=f"{text}\n").stdout.splitlines()]
+    (row,) = rows
+    assert row["text"] == text
+    assert row["tokens"] == 8
+    assert row["truncated"] is False
+    from cachelora import Embedder
+
+    with Embedder(tiny.bundle) as embedder:
+        assert np.array_equal(np.array(row["vector"], dtype=np.float32), embedder.encode(text))
+
+
+def test_similarity_decides_at_a_calibrated_threshold(tiny):
+    facts = json.loads(
+        run(
+            "similarity",
+            tiny.bundle,
+            "card refund",
+            "card refund",
+            "--max-false-hit-rate",
+            0.05,
+            "--json",
+        ).stdout
+    )
+    assert facts["similarity"] == pytest.approx(1, abs=1e-5)
+    assert facts["threshold"] == 0.875
+    assert facts["hit"] is True
+    assert "0.05" in run("similarity", tiny.bundle, "a", "b", "--max-false-hit-rate", 0.01, code=1).stderr
+
+
+def test_doctor_says_which_library_and_why(tiny, tmp_path):
+    facts = json.loads(run("doctor", tiny.bundle, "--json").stdout)
+    assert facts["healthy"] is True
+    assert facts["onnxruntime"]["source"] == "Python wheel"
+    assert facts["onnxruntime"]["path"] in facts["onnxruntime"]["tried"][-1]
+    assert len(facts["bundle"]["fingerprint"]) == 64
+    sick = json.loads(run("doctor", "--onnxruntime", tmp_path / "missing.so", "--json", code=1).stdout)
+    assert sick["healthy"] is False
+    assert "missing.so" in sick["problem"]
+    assert "Python wheel" in run("doctor").stdout

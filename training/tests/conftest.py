@@ -1,0 +1,52 @@
+"""Tiny models and rows for the tests of this room."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny_bundle
+
+Rows = list[dict[str, object]]
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory) -> Path:
+    return tiny_bundle.make_base(tmp_path_factory.mktemp("models") / "tiny-base")
+
+
+@pytest.fixture(scope="session")
+def adapter(base, tmp_path_factory) -> Path:
+    return tiny_bundle.make_adapter(base, tmp_path_factory.mktemp("models") / "tiny-lora")
+
+
+@pytest.fixture
+def write(tmp_path) -> Callable[[str, Rows], str]:
+    """Write rows to a JSON Lines file and return its path."""
+
+    def write_rows(name: str, rows: Rows) -> str:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return str(path)
+
+    return write_rows
+
+
+def numbered(count: int, start: int = 0) -> Rows:
+    return [
+        {
+            "anchor": f"how can i reset my password {number}",
+            "positive": f"what is the way to change my password {number}",
+            "negative": f"how can i reset my card {number}",
+            "domain": "support" if number % 2 else "general",
+            "kind": "entity",
+        }
+        for number in range(start, start + count)
+    ]
+
+
+@pytest.fixture(scope="session")
+def rows() -> Callable[..., Rows]:
+    return numbered
