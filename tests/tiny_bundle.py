@@ -123,7 +123,7 @@ CALIBRATION = {
     "schema_version": "1.0",
     "confidence": 0.95,
     "domains": {
-        "all": [{"max_false_hit_rate": 0.05, "threshold": 0.875}, {"max_false_hit_rate": 0.1, "threshold": 0.75}],
+        "all": [{"max_false_hit_rate": 0.05, "threshold": 0.875}, {"max_false_hit_rate": 0.25, "threshold": 0.75}],
         "law": [],
     },
 }
