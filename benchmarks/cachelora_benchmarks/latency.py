@@ -21,7 +21,7 @@ from cachelora_benchmarks.engines import (
 )
 from cachelora_benchmarks.machine import describe_machine, pinned_to_one_core
 
-__all__ = ["measure_latency", "text_of_tokens"]
+__all__ = ["measure_latency", "summarise", "text_of_tokens"]
 
 WARM_UP = 5
 # Each engine runs this many texts in a row before the next has its turn, as often as there are rounds.
@@ -90,7 +90,7 @@ def measure_latency(bundle: Path, tokens: Sequence[int], *, rounds: int, base_mo
             task = display.add_task("latency", total=len(tokens) * rounds)
             for count in tokens:
                 times = _interleaved(engines, text_of_tokens(tokenizer, count), rounds, lambda: display.advance(task))
-                facts["latency"][str(count)] = _summary(times)
+                facts["latency"][str(count)] = summarise(times)
     return facts
 
 
@@ -111,7 +111,12 @@ def _interleaved(engines: Sequence[tuple[str, Engine]], text: str, rounds: int, 
     return times
 
 
-def _summary(times: dict[str, list[float]]) -> dict[str, Any]:
+def summarise(times: dict[str, list[float]]) -> dict[str, Any]:
+    """Return median and spread of each engine's times, and how many times ours it needs.
+
+    Args:
+        times: Milliseconds of each run in order, by engine; ours is the one called cachelora.
+    """
     ours = next(name for name in times if name.startswith("cachelora"))
     summary: dict[str, Any] = {}
     for name, values in times.items():

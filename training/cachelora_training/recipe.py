@@ -27,7 +27,7 @@ class Recipe(BaseModel):
         epochs: How often each triplet is seen.
         learning_rate: The peak, reached after ``warmup_ratio`` of the steps; it falls linearly to 0.
         batch_size: Triplets per step; each anchor is compared with all of a batch's positives and negatives.
-        scale: The inverse temperature by which cosines are multiplied before the softmax.
+        scale: The inverse temperature by which cosines are multiplied before the softmax; EXPERIMENTS.md has why 10.
         max_tokens: Where texts are cut; None keeps the base model's limit.
         seed: Of weights, order and dropout.
     """
@@ -40,10 +40,10 @@ class Recipe(BaseModel):
     target_modules: Annotated[tuple[str, ...], Field(min_length=1)] = ("query", "value")
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     epochs: Annotated[float, Field(gt=0)] = 1
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     batch_size: Annotated[int, Field(ge=1)] = 32
-    scale: Annotated[float, Field(gt=0)] = 20
+    scale: Annotated[float, Field(gt=0)] = 10.0
     max_tokens: Annotated[int, Field(ge=3)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 

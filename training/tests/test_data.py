@@ -77,6 +77,7 @@ def test_word_overlap_solves_few(domain):
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_negatives_stay_on_the_topic(domain):
-    """A near miss nearly always shares a word with the question."""
+    """A near miss nearly always shares a word with the question or with its rewording."""
     found = [row for part in ("train", "test") for row in rows(domain, part)]
-    assert sum(bool(words(row.anchor) & words(row.negative)) for row in found) / len(found) > 0.85
+    near = [words(row.negative) & (words(row.anchor) | words(row.positive)) for row in found]
+    assert sum(map(bool, near)) / len(found) > 0.85
