@@ -1,5 +1,6 @@
 # make demo   sets everything up and shows the whole road on real input
 # make test   sets everything up and passes every check and test in every language
+# make install PREFIX=DIR   installs the C library, its header and its pkg-config file
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -28,7 +29,7 @@ PYPROJECTS := pyproject.toml training/pyproject.toml export/pyproject.toml bench
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python -name '*.rs' -o -name 'Cargo.toml')
 EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_export -name '*.py') tests/tiny_bundle.py
 
-.PHONY: help tools setup native demo test lint test-rust test-python test-go test-c header clean
+.PHONY: help tools setup native install demo test lint test-rust test-python test-go test-c header clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -62,6 +63,16 @@ $(BUILD)/.native: $(VENV)/.installed $(RUST_SOURCES)
 
 native: $(BUILD)/.native
 setup: native
+
+# The C library for other programs: header, shared and static library, and a pkg-config file.
+PREFIX ?= /usr/local
+install: $(BUILD)/.native
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 native/capi/include/cachelora.h $(DESTDIR)$(PREFIX)/include/
+	install -m 755 -s target/release/libcachelora.so $(DESTDIR)$(PREFIX)/lib/libcachelora.so.1
+	ln -sf libcachelora.so.1 $(DESTDIR)$(PREFIX)/lib/libcachelora.so
+	install -m 644 target/release/libcachelora.a $(DESTDIR)$(PREFIX)/lib/
+	sed 's|@PREFIX@|$(PREFIX)|' native/capi/cachelora.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/cachelora.pc
 
 # --- show ---------------------------------------------------------------------------------------------------
 
@@ -112,6 +123,10 @@ $(BUILD)/test/abi: tests/c/abi.c native/capi/include/cachelora.h $(BUILD)/.nativ
 
 test-c: $(TINY)/golden.json $(BUILD)/test/abi
 	$(BUILD)/test/abi $(TINY)/bundle
+	$(MAKE) --silent install PREFIX=$(BUILD)/test/prefix
+	cc -std=c11 -Wall -Wextra -Werror native/capi/examples/embed.c -o $(BUILD)/test/embed-static \
+		-I$(BUILD)/test/prefix/include $(BUILD)/test/prefix/lib/libcachelora.a -lm -lpthread -ldl
+	echo "how can i reset my password" | $(BUILD)/test/embed-static $(TINY)/bundle | grep -q '^[-0-9.e ]*$$'
 	nm -D --defined-only target/release/libcachelora.so | awk '{print $$3}' | sort | diff native/capi/exports.txt - \
 		|| { echo "exported symbols differ from native/capi/exports.txt" >&2; exit 1; }
 
