@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP = "cachelora.commands"
 
 # Which distribution brings a command that is not installed here.
 DISTRIBUTION_OF_COMMAND = {
+    "generate": "cachelora-training",
     "train": "cachelora-training",
     "evaluate": "cachelora-training",
     "calibrate": "cachelora-training",
