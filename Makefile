@@ -51,7 +51,7 @@ $(VENV)/.installed: $(PYPROJECTS) constraints.txt | tools
 	test -x $(PY) || "$(PYTHON)" -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt maturin hatchling editables
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
-		-e ".[cli,onnxruntime,dev]" -e "training[builtin]" -e export -e benchmarks
+		-e ".[cli,hub,onnxruntime,dev]" -e "training[builtin]" -e export -e benchmarks
 	touch $@
 
 # The C library, and the extension module in place. The name with the ABI's number is what programs look for.

@@ -11,9 +11,11 @@ __all__ = [
     "BundleInvalidError",
     "BundleNotFoundError",
     "CacheloraError",
+    "HubError",
     "InferenceError",
     "InputTooLongError",
     "NotCalibratedError",
+    "OutputExistsError",
     "RuntimeInvalidError",
     "RuntimeNotFoundError",
     "RuntimeTooOldError",
@@ -76,3 +78,11 @@ class InferenceError(CacheloraError, RuntimeError):
 
 class NotCalibratedError(CacheloraError, LookupError):
     """No threshold was calibrated for this domain and false-hit budget."""
+
+
+class HubError(CacheloraError, OSError):
+    """The hub could not be reached, does not have what was asked for, or must not be given what was offered."""
+
+
+class OutputExistsError(CacheloraError, FileExistsError):
+    """The output is already there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
+from cachelora.hub.card import base_on_hub
 
 from cachelora_training.bases import Base
 from cachelora_training.recipe import Recipe
@@ -23,7 +24,7 @@ def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> 
     """
     matter: dict[str, Any] = {
         "library_name": "peft",
-        "base_model": base.name,
+        **({"base_model": known} if (known := base_on_hub(base.name)) else {}),
         "pipeline_tag": "sentence-similarity",
         "tags": [
             "cachelora",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cachelora.errors import CacheloraError
+from cachelora.errors import CacheloraError, OutputExistsError
 
 __all__ = [
     "AdapterError",
@@ -32,7 +32,3 @@ class RowsError(CacheloraError, ValueError):
 
 class LeakError(CacheloraError, ValueError):
     """A question of the test data stands in the training data."""
-
-
-class OutputExistsError(CacheloraError, FileExistsError):
-    """The output is already there."""

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cachelora.errors import CacheloraError
+from cachelora.errors import HubError
 
 __all__ = ["HubError", "download_file", "download_snapshot", "split_revision"]
-
-
-class HubError(CacheloraError, OSError):
-    """The hub could not be reached, or does not have what was asked for."""
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
