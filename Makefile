@@ -29,7 +29,7 @@ PYPROJECTS := pyproject.toml training/pyproject.toml export/pyproject.toml bench
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python -name '*.rs' -o -name 'Cargo.toml')
 EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_export -name '*.py') tests/tiny_bundle.py
 
-.PHONY: help tools setup native install demo test lint test-rust test-python test-go test-c header clean
+.PHONY: help tools setup native install demo test lint test-rust test-python test-cloud test-go test-c header clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -90,7 +90,7 @@ demo: $(BUILD)/.native $(BUILD)/demo/embed-c $(BUILD)/demo/embed-go
 
 # --- check --------------------------------------------------------------------------------------------------
 
-test: lint test-rust test-python test-go test-c
+test: lint test-rust test-python test-cloud test-go test-c
 
 lint: $(BUILD)/.native
 	ruff check .
@@ -111,6 +111,20 @@ test-rust: $(TINY)/golden.json
 
 test-python: $(TINY)/golden.json
 	CACHELORA_TEST_TINY=$(TINY) $(PY) -m pytest -q
+
+# SkyPilot reads the cloud task with its own loader. It brings some sixty packages that nothing else here needs, so it
+# has an environment of its own; versions that both have are the pinned ones.
+CLOUD_VENV := $(BUILD)/cloud-venv
+
+$(CLOUD_VENV)/.installed: constraints.txt | tools
+	test -x $(CLOUD_VENV)/bin/python || "$(PYTHON)" -m venv $(CLOUD_VENV)
+	$(CLOUD_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt skypilot==0.14.1
+	touch $@
+
+test-cloud: $(CLOUD_VENV)/.installed
+	mkdir -p $(CLOUD_VENV)/home
+	HOME=$(CLOUD_VENV)/home SKYPILOT_DISABLE_USAGE_COLLECTION=1 \
+		$(CLOUD_VENV)/bin/python training/tests/sky_task.py training/cloud/train.yaml
 
 test-go: $(TINY)/golden.json
 	cd native/go && CACHELORA_TEST_TINY=$(TINY) go test -race -count=1 ./...
