@@ -1,7 +1,7 @@
 """A model hub on the loopback: what the real client asks for, answered from memory.
 
 Repositories, branches, commits, files by hash, large files through the LFS protocol with a redirect to another
-path, a token for what writes, and the check of a card's metadata. It keeps a log of the requests.
+host, a token for what writes, and the check of a card's metadata. It keeps a log of the requests.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Hub:
         self.requests: list[tuple[str, str]] = []
         self.messages: list[str] = []
         self.url = ""
+        self.storage = ""
         self.lock = Lock()
 
     def add(self, identifier: str, files: dict[str, bytes], *, kind: str = "models", branch: str = "main") -> str:
@@ -160,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
             oid = hashlib.sha256(data).hexdigest()
             self.hub.large[oid] = data
             link = {"X-Linked-Etag": f'"{oid}"', "X-Linked-Size": str(len(data))}
-            self.send(302, headers=commit | link | {"Location": f"{self.hub.url}/lfs-store/{oid}"})
+            self.send(302, headers=commit | link | {"Location": f"{self.hub.storage}/lfs-store/{oid}"})
             return
         etag = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
         self.send(200, data, commit | {"ETag": f'"{etag}"'})
@@ -173,10 +174,12 @@ class Handler(BaseHTTPRequestHandler):
     def create(self) -> None:
         asked = json.loads(self.body)
         kind, identifier = f"{asked.get('type') or 'model'}s", f"{asked['organization']}/{asked['name']}"
+        # Clients from version 2 on send the second form.
+        private = bool(asked.get("private")) or asked.get("visibility") == "private"
         if (kind, identifier) in self.hub.repositories:
             self.send(409, json.dumps({"error": "exists", "url": f"{self.hub.url}/{identifier}"}).encode())
             return
-        repository = self.hub.repositories[(kind, identifier)] = Repository(private=bool(asked.get("private")))
+        repository = self.hub.repositories[(kind, identifier)] = Repository(private=private)
         repository.commit("main", {".gitattributes": b"*.safetensors filter=lfs\n"})
         self.send_json({"url": f"{self.hub.url}/{identifier}"})
 
@@ -267,6 +270,8 @@ def serve() -> Iterator[Hub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    # Large files come from another host, as they do from a real hub.
+    hub.storage = hub.url.replace("127.0.0.1", "localhost")
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
