@@ -32,12 +32,19 @@ class ChatServer:
         faults: What the first tries of every n-th question meet: ``429``, ``500``, ``cut``, ``slow``.
         schema: Whether ``response_format`` is taken; otherwise it is refused with 400.
         delay: Seconds that every reply takes.
+        stream: Reply with a stream of events, asked or not.
     """
 
     def __init__(
-        self, answer: Answer = honest, *, faults: tuple[str, ...] = (), schema: bool = True, delay: float = 0.0
+        self,
+        answer: Answer = honest,
+        *,
+        faults: tuple[str, ...] = (),
+        schema: bool = True,
+        delay: float = 0.0,
+        stream: bool = False,
     ) -> None:
-        self.answer, self.faults, self.schema, self.delay = answer, faults, schema, delay
+        self.answer, self.faults, self.schema, self.delay, self.stream = answer, faults, schema, delay, stream
         self.tries: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
@@ -81,6 +88,8 @@ class ChatServer:
         time.sleep(self.delay)
         with self.lock:
             self.answered[question] += 1
+        if self.stream:
+            return self.send_stream(handler, self.answer(question))
         return self.send(
             handler,
             200,
@@ -99,6 +108,18 @@ class ChatServer:
                 "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
             },
         )
+
+    def send_stream(self, handler: BaseHTTPRequestHandler, content: str) -> None:
+        parts = [content[start : start + 7] for start in range(0, len(content), 7)]
+        chunks: list[Any] = [{"choices": [{"index": 0, "delta": {"content": part}}]} for part in parts]
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        chunks.append({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}})
+        raw = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode() + b"data: [DONE]\n\n"
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.send_header("Content-Length", str(len(raw)))
+        handler.end_headers()
+        handler.wfile.write(raw)
 
     def send(
         self, handler: BaseHTTPRequestHandler, status: int, content: Any, headers: dict[str, str] | None = None

@@ -223,6 +223,12 @@ def test_a_server_without_json_schema_is_asked_in_words(queries, tmp_path):
         assert generate(job(queries(8), tmp_path, 8), ask(server))["written"] == 8
 
 
+def test_a_server_that_streams_unasked_is_understood(queries, tmp_path):
+    with ChatServer(stream=True) as server:
+        facts = generate(job(queries(8), tmp_path, 8), ask(server))
+    assert (facts["written"], facts["prompt_tokens"]) == (8, 800)
+
+
 def test_a_second_opinion_drops_what_the_model_doubts(queries, tmp_path):
     def answer(question):
         if question in asked_once:

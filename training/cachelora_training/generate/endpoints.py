@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,8 @@ class _Server:
             max_tokens=settings.max_tokens,
             **extra,
         )
+        if isinstance(completion, str):
+            return _reply_of_stream(completion)
         usage = completion.usage
         choices = completion.choices or []
         return Reply(
@@ -85,6 +88,29 @@ class _Server:
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
         )
+
+
+def _reply_of_stream(text: str) -> Reply:
+    """Return the reply in a stream of events; some servers stream although nobody asked them to.
+
+    Raises:
+        EndpointError: the stream has no end, or is none.
+    """
+    content: list[str] = []
+    tokens = {"prompt_tokens": 0, "completion_tokens": 0}
+    finished = False
+    for line in text.splitlines():
+        data = line.removeprefix("data:").strip()
+        if not line.startswith("data:") or data == "[DONE]":
+            continue
+        chunk = json.loads(data)
+        for choice in chunk.get("choices") or []:
+            content.append((choice.get("delta") or {}).get("content") or "")
+            finished = finished or choice.get("finish_reason") is not None
+        tokens |= {key: count for key, count in (chunk.get("usage") or {}).items() if key in tokens}
+    if not finished:
+        raise EndpointError(f"neither a chat completion nor a whole stream of one: {text[:200]!r}")
+    return Reply("".join(content), **tokens)
 
 
 def endpoints(settings: Settings) -> Asker:
