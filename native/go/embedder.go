@@ -110,30 +110,40 @@ func (e *Embedder) EmbedWithInfo(ctx context.Context, text string) ([]float32, I
 // EmbedBatch returns the unit vectors of texts, in their order. A context that ends meanwhile is noticed
 // after at most a few dozen texts.
 func (e *Embedder) EmbedBatch(ctx context.Context, texts []string) ([][]float32, error) {
+	vectors, _, err := e.EmbedBatchWithInfo(ctx, texts)
+	return vectors, err
+}
+
+// EmbedBatchWithInfo is EmbedBatch, and says what became of each text.
+func (e *Embedder) EmbedBatchWithInfo(ctx context.Context, texts []string) ([][]float32, []InputInfo, error) {
 	vectors := make([][]float32, 0, len(texts))
+	infos := make([]InputInfo, 0, len(texts))
 	for start := 0; start < len(texts); start += textsPerCall {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		part, err := e.embedPart(texts[start:min(start+textsPerCall, len(texts))])
+		part, partInfos, err := e.embedPart(texts[start:min(start+textsPerCall, len(texts))])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for i := 0; i < len(part); i += e.dimension {
 			vectors = append(vectors, part[i:i+e.dimension:i+e.dimension])
 		}
+		for _, info := range partInfos {
+			infos = append(infos, InputInfo{Tokens: int(info.tokens), Truncated: info.truncated != 0})
+		}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return vectors, nil
+	return vectors, infos, nil
 }
 
-func (e *Embedder) embedPart(texts []string) ([]float32, error) {
+func (e *Embedder) embedPart(texts []string) ([]float32, []C.cachelora_input_info, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if e.handle == nil {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	joined := strings.Join(texts, "")
 	offsets := make([]C.size_t, len(texts)+1)
@@ -143,15 +153,16 @@ func (e *Embedder) embedPart(texts []string) ([]float32, error) {
 		offsets[i+1] = C.size_t(end)
 	}
 	out := make([]float32, len(texts)*e.dimension)
+	infos := make([]C.cachelora_input_info, len(texts))
 	var failure *C.cachelora_error
 	status := C.cachelora_embed_batch(e.handle,
 		(*C.uint8_t)(unsafe.Pointer(unsafe.StringData(joined))), C.size_t(len(joined)),
 		unsafe.SliceData(offsets), C.size_t(len(texts)),
-		(*C.float)(unsafe.SliceData(out)), C.size_t(len(out)), nil, &failure)
+		(*C.float)(unsafe.SliceData(out)), C.size_t(len(out)), unsafe.SliceData(infos), &failure)
 	if err := takeError(status, failure); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return out, nil
+	return out, infos, nil
 }
 
 // Threshold returns the similarity from which on an answer cached for domain ("all" is every domain

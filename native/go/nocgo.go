@@ -23,6 +23,11 @@ func (*Embedder) EmbedBatch(context.Context, []string) ([][]float32, error) {
 	return nil, ErrUnavailable
 }
 
+// EmbedBatchWithInfo returns [ErrUnavailable].
+func (*Embedder) EmbedBatchWithInfo(context.Context, []string) ([][]float32, []InputInfo, error) {
+	return nil, nil, ErrUnavailable
+}
+
 // Threshold returns [ErrUnavailable].
 func (*Embedder) Threshold(string, float64) (float32, error) { return 0, ErrUnavailable }
 

@@ -1,0 +1,173 @@
+package router
+
+import (
+	"context"
+	"time"
+
+	cachelora "github.com/cachelora/cachelora/native/go"
+)
+
+// submit takes a free worker for texts, which the caller then has to start, or puts them in the queue. An
+// admitted request is never refused for want of room.
+func (p *Provider) submit(ctx context.Context, texts []string, admitted bool) (r *request, started bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
+	r = &request{texts: texts, arrived: time.Now(), answer: make(chan answer, 1)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, false, ErrClosed
+	}
+	if p.running < p.workers {
+		p.running++
+		p.count.Requests++
+		return r, true, nil
+	}
+	if !admitted && p.waitingTexts+len(texts) > p.queueLimit {
+		p.count.QueueFull++
+		return nil, false, ErrQueueFull
+	}
+	p.count.Requests++
+	r.place = p.waiting.PushBack(r)
+	p.waitingTexts += len(texts)
+	p.count.MostWaiting = max(p.count.MostWaiting, p.waitingTexts)
+	return r, false, nil
+}
+
+// wait returns the answer to r, or the error of ctx as soon as that ends.
+func (p *Provider) wait(ctx context.Context, r *request) answer {
+	if err := ctx.Err(); err != nil {
+		p.abandon(r)
+		return answer{err: err}
+	}
+	select {
+	case found := <-r.answer:
+		return found
+	case <-ctx.Done():
+		p.abandon(r)
+		return answer{err: ctx.Err()}
+	}
+}
+
+// abandon takes r out of the queue if it still waits; if it is being computed, its answer will be dropped.
+func (p *Provider) abandon(r *request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.place != nil {
+		p.leave(r)
+		p.count.Cancelled++
+	} else {
+		p.count.Dropped++
+	}
+}
+
+// next takes the oldest request out of the queue. p.mu is held.
+func (p *Provider) next() *request {
+	r := p.waiting.Front().Value.(*request)
+	p.leave(r)
+	return r
+}
+
+// leave takes r out of the queue. p.mu is held.
+func (p *Provider) leave(r *request) {
+	p.waiting.Remove(r.place)
+	r.place = nil
+	p.waitingTexts -= len(r.texts)
+	p.count.WaitSeconds += time.Since(r.arrived).Seconds()
+}
+
+// work computes requests and then what waits, until nothing does; the worker is free then.
+func (p *Provider) work(requests []*request) {
+	for {
+		p.compute(requests)
+		requests = p.take()
+		if requests == nil {
+			return
+		}
+	}
+}
+
+// take returns the requests that a worker computes next, or nil, with the worker set free, if none waits.
+func (p *Provider) take() []*request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting.Len() == 0 {
+		p.running--
+		if p.running == 0 {
+			p.idle.Broadcast()
+		}
+		return nil
+	}
+	// A worker takes no more than its share, or the others would be idle while it computes a batch.
+	share := min(p.maxBatch, (p.waitingTexts+p.workers-1)/p.workers)
+	var taken []*request
+	texts := 0
+	for p.waiting.Len() > 0 {
+		size := len(p.waiting.Front().Value.(*request).texts)
+		if len(taken) > 0 && texts+size > share {
+			break
+		}
+		taken = append(taken, p.next())
+		texts += size
+	}
+	return taken
+}
+
+// compute answers requests with one call of the model. No context is handed down: what is being computed
+// is finished, and the callers that went away don't disturb those that share their batch.
+func (p *Provider) compute(requests []*request) {
+	var texts []string
+	for _, r := range requests {
+		texts = append(texts, r.texts...)
+	}
+	started := time.Now()
+	found := p.call(texts)
+	p.note(texts, found, time.Since(started))
+	if found.err != nil && len(requests) > 1 {
+		// One bad text must not fail its neighbours.
+		for _, r := range requests {
+			p.compute([]*request{r})
+		}
+		return
+	}
+	for _, r := range requests {
+		if found.err != nil {
+			r.answer <- answer{err: found.err}
+			continue
+		}
+		n := len(r.texts)
+		r.answer <- answer{vectors: found.vectors[:n:n], infos: found.infos[:n:n]}
+		found.vectors, found.infos = found.vectors[n:], found.infos[n:]
+	}
+}
+
+func (p *Provider) call(texts []string) answer {
+	if len(texts) == 1 {
+		vector, info, err := p.model.EmbedWithInfo(context.Background(), texts[0])
+		return answer{[][]float32{vector}, []cachelora.InputInfo{info}, err}
+	}
+	vectors, infos, err := p.model.EmbedBatchWithInfo(context.Background(), texts)
+	return answer{vectors, infos, err}
+}
+
+func (p *Provider) note(texts []string, found answer, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count.ComputeSeconds += took.Seconds()
+	if found.err != nil {
+		p.count.Failures++
+		return
+	}
+	p.count.Texts += uint64(len(texts))
+	p.count.Computations++
+	if len(texts) > 1 {
+		p.count.Batches++
+	}
+	for _, info := range found.infos {
+		p.count.Tokens += uint64(info.Tokens)
+		if info.Truncated {
+			p.count.Truncated++
+		}
+	}
+}
