@@ -170,7 +170,14 @@ func (p *Provider) EmbedWithInfo(ctx context.Context, text string) ([]float32, c
 // [ErrQueueFull] only at its beginning. At any time at most one part of it per worker is under way, so that
 // a large batch does not make others wait for all of it. If ctx ends, its error is returned at once.
 func (p *Provider) EmbedBatch(ctx context.Context, texts []string) ([][]float32, error) {
+	vectors, _, err := p.EmbedBatchWithInfo(ctx, texts)
+	return vectors, err
+}
+
+// EmbedBatchWithInfo is EmbedBatch, and says what became of each text.
+func (p *Provider) EmbedBatchWithInfo(ctx context.Context, texts []string) ([][]float32, []cachelora.InputInfo, error) {
 	vectors := make([][]float32, 0, len(texts))
+	infos := make([]cachelora.InputInfo, 0, len(texts))
 	size := min(p.maxBatch, (len(texts)+p.workers-1)/p.workers)
 	var underWay []*request
 	defer func() {
@@ -184,7 +191,7 @@ func (p *Provider) EmbedBatch(ctx context.Context, texts []string) ([][]float32,
 			part := rest[:min(size, len(rest))]
 			r, started, err := p.submit(ctx, part, len(rest) < len(texts))
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if started {
 				go p.work([]*request{r})
@@ -195,11 +202,11 @@ func (p *Provider) EmbedBatch(ctx context.Context, texts []string) ([][]float32,
 		underWay = underWay[1:]
 		found := p.wait(ctx, oldest)
 		if found.err != nil {
-			return nil, found.err
+			return nil, nil, found.err
 		}
-		vectors = append(vectors, found.vectors...)
+		vectors, infos = append(vectors, found.vectors...), append(infos, found.infos...)
 	}
-	return vectors, ctx.Err()
+	return vectors, infos, nil
 }
 
 // Close refuses new calls, fails those that wait with [ErrClosed], and returns when nothing computes any

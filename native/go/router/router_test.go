@@ -90,17 +90,17 @@ func TestVectorsAreTheModels(t *testing.T) {
 	provider := router.New(embedder)
 	defer provider.Close()
 	asked := texts(100)
-	vectors, err := provider.EmbedBatch(context.Background(), asked)
-	if err != nil || len(vectors) != len(asked) {
-		t.Fatalf("%d vectors, %v", len(vectors), err)
+	vectors, infos, err := provider.EmbedBatchWithInfo(context.Background(), asked)
+	if err != nil || len(vectors) != len(asked) || len(infos) != len(asked) {
+		t.Fatalf("%d vectors, %d infos, %v", len(vectors), len(infos), err)
 	}
 	for i, text := range asked {
 		want, wantInfo, err := embedder.EmbedWithInfo(context.Background(), text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if cosine := cachelora.Similarity(vectors[i], want); cosine < 0.99999 {
-			t.Errorf("%q in a batch: cosine %v to the model's own vector", text, cosine)
+		if cosine := cachelora.Similarity(vectors[i], want); cosine < 0.99999 || infos[i] != wantInfo {
+			t.Errorf("%q in a batch: cosine %v to the model's own vector, %+v", text, cosine, infos[i])
 		}
 		alone, info, err := provider.EmbedWithInfo(context.Background(), text)
 		if err != nil || !slices.Equal(alone, want) || info != wantInfo {

@@ -1,0 +1,5 @@
+//go:build !cgo || nocgo
+
+package candle_binding
+
+const withoutCgo = true
