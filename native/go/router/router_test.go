@@ -468,32 +468,49 @@ func TestSnapshotIsMadeForExpvar(t *testing.T) {
 	}
 }
 
+// BenchmarkEmbed compares the model alone with a Provider of it under load. CACHELORA_BENCH_BUNDLE names another
+// bundle than the tiny one.
 func BenchmarkEmbed(b *testing.B) {
-	b.Run("model", func(b *testing.B) {
-		embedder := open(b)
-		for b.Loop() {
-			if _, err := embedder.Embed(context.Background(), "how can i reset my password"); err != nil {
-				b.Error(err)
-			}
+	embedder := open(b)
+	if directory := os.Getenv("CACHELORA_BENCH_BUNDLE"); directory != "" {
+		var err error
+		if embedder, err = cachelora.Open(directory); err != nil {
+			b.Fatal(err)
 		}
-	})
-	for _, goroutines := range []int{1, 2, 64} {
-		b.Run(fmt.Sprintf("goroutines=%d", goroutines), func(b *testing.B) {
-			provider := router.New(open(b))
-			defer provider.Close()
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			var calls sync.WaitGroup
-			for range goroutines {
-				spawn(&calls, func() {
-					for left.Add(-1) >= 0 {
-						if _, err := provider.Embed(context.Background(), "how can i reset my password"); err != nil {
-							b.Error(err)
-						}
+		defer embedder.Close()
+	}
+	const text = "how can i reset the password of my account if i lost my phone"
+	measure := func(b *testing.B, goroutines int, embed func(context.Context, string) ([]float32, error)) {
+		var left atomic.Int64
+		left.Store(int64(b.N))
+		var calls sync.WaitGroup
+		took := make([][]time.Duration, goroutines)
+		b.ResetTimer()
+		for g := range goroutines {
+			spawn(&calls, func() {
+				for left.Add(-1) >= 0 {
+					started := time.Now()
+					if _, err := embed(context.Background(), text); err != nil {
+						b.Error(err)
 					}
-				})
-			}
-			calls.Wait()
+					took[g] = append(took[g], time.Since(started))
+				}
+			})
+		}
+		calls.Wait()
+		b.StopTimer()
+		all := slices.Concat(took...)
+		slices.Sort(all)
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "texts/s")
+		b.ReportMetric(all[len(all)/2].Seconds()*1000, "p50-ms")
+		b.ReportMetric(all[len(all)*99/100].Seconds()*1000, "p99-ms")
+	}
+	for _, goroutines := range []int{1, 2, 64} {
+		b.Run(fmt.Sprintf("model/goroutines=%d", goroutines), func(b *testing.B) { measure(b, goroutines, embedder.Embed) })
+		b.Run(fmt.Sprintf("provider/goroutines=%d", goroutines), func(b *testing.B) {
+			provider := router.New(embedder)
+			defer provider.Close()
+			measure(b, goroutines, provider.Embed)
 		})
 	}
 }
