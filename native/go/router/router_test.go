@@ -234,6 +234,27 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	}
 }
 
+func TestAnAdmittedBatchIsNotRefusedHalfway(t *testing.T) {
+	model := newGate(t)
+	provider := router.New(model, router.WithWorkers(2), router.WithQueue(0))
+	defer provider.Close()
+	var calls sync.WaitGroup
+	spawn(&calls, func() {
+		if _, err := provider.Embed(context.Background(), "how"); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "a worker is busy", func() bool { return model.entered.Load() == 1 })
+	spawn(&calls, func() {
+		if vectors, err := provider.EmbedBatch(context.Background(), texts(100)); err != nil || len(vectors) != 100 {
+			t.Errorf("%d vectors, %v", len(vectors), err)
+		}
+	})
+	eventually(t, "its second part waits", func() bool { return provider.Snapshot().Waiting == router.DefaultMaxBatch })
+	close(model.open)
+	calls.Wait()
+}
+
 func TestAContextThatEndsWhileWaitingReturnsAtOnce(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(1))
