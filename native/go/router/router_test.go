@@ -41,10 +41,13 @@ type gate struct {
 	*cachelora.Embedder
 	entered atomic.Int64
 	open    chan struct{}
+	release func()
 }
 
 func newGate(t testing.TB) *gate {
-	return &gate{Embedder: open(t), open: make(chan struct{})}
+	held := make(chan struct{})
+	// A test releases it again at its end, so that one which failed before does not wait for ever.
+	return &gate{Embedder: open(t), open: held, release: sync.OnceFunc(func() { close(held) })}
 }
 
 func (g *gate) EmbedWithInfo(ctx context.Context, text string) ([]float32, cachelora.InputInfo, error) {
@@ -135,6 +138,7 @@ func TestAFreeWorkerIsUsedWhileAnotherComputes(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(2))
 	defer provider.Close()
+	defer model.release()
 	var calls sync.WaitGroup
 	for range 2 {
 		spawn(&calls, func() {
@@ -144,7 +148,7 @@ func TestAFreeWorkerIsUsedWhileAnotherComputes(t *testing.T) {
 		})
 	}
 	eventually(t, "both calls compute", func() bool { return model.entered.Load() == 2 })
-	close(model.open)
+	model.release()
 	calls.Wait()
 }
 
@@ -152,6 +156,7 @@ func TestWhatWaitsIsComputedTogether(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(1), router.WithMaxBatch(8))
 	defer provider.Close()
+	defer model.release()
 	asked := texts(11)
 	vectors := make([][]float32, len(asked))
 	var calls sync.WaitGroup
@@ -165,7 +170,7 @@ func TestWhatWaitsIsComputedTogether(t *testing.T) {
 		})
 	}
 	eventually(t, "ten wait", func() bool { return provider.Snapshot().Waiting == 10 })
-	close(model.open)
+	model.release()
 	calls.Wait()
 	// The first alone, then eight, then two.
 	if counted := provider.Snapshot(); counted.Computations != 3 || counted.Batches != 2 || counted.Texts != 11 ||
@@ -187,6 +192,7 @@ func TestWaitingWorkIsSharedByTheWorkers(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(2), router.WithMaxBatch(8))
 	defer provider.Close()
+	defer model.release()
 	var calls sync.WaitGroup
 	for _, text := range texts(2 + 6) {
 		spawn(&calls, func() {
@@ -196,7 +202,7 @@ func TestWaitingWorkIsSharedByTheWorkers(t *testing.T) {
 		})
 	}
 	eventually(t, "six wait", func() bool { return provider.Snapshot().Waiting == 6 })
-	close(model.open)
+	model.release()
 	calls.Wait()
 	// Had one worker taken all six, there would be three computations and an idle worker.
 	if counted := provider.Snapshot(); counted.Computations < 4 {
@@ -208,6 +214,7 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(1), router.WithQueue(3))
 	defer provider.Close()
+	defer model.release()
 	var calls sync.WaitGroup
 	for _, text := range texts(4) {
 		spawn(&calls, func() {
@@ -223,7 +230,7 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	if _, err := provider.EmbedBatch(context.Background(), texts(20)); !errors.Is(err, router.ErrQueueFull) {
 		t.Errorf("a batch too many: %v", err)
 	}
-	close(model.open)
+	model.release()
 	calls.Wait()
 	if counted := provider.Snapshot(); counted.QueueFull != 2 || counted.Texts != 4 {
 		t.Errorf("%+v", counted)
@@ -238,6 +245,7 @@ func TestAnAdmittedBatchIsNotRefusedHalfway(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(2), router.WithQueue(0))
 	defer provider.Close()
+	defer model.release()
 	var calls sync.WaitGroup
 	spawn(&calls, func() {
 		if _, err := provider.Embed(context.Background(), "how"); err != nil {
@@ -251,7 +259,7 @@ func TestAnAdmittedBatchIsNotRefusedHalfway(t *testing.T) {
 		}
 	})
 	eventually(t, "its second part waits", func() bool { return provider.Snapshot().Waiting == router.DefaultMaxBatch })
-	close(model.open)
+	model.release()
 	calls.Wait()
 }
 
@@ -259,6 +267,7 @@ func TestAContextThatEndsWhileWaitingReturnsAtOnce(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(1))
 	defer provider.Close()
+	defer model.release()
 	var busy sync.WaitGroup
 	spawn(&busy, func() {
 		if _, err := provider.Embed(context.Background(), "how"); err != nil {
@@ -288,7 +297,7 @@ func TestAContextThatEndsWhileWaitingReturnsAtOnce(t *testing.T) {
 	if counted := provider.Snapshot(); counted.Waiting != 0 || counted.Cancelled != 2 || counted.Dropped != 0 {
 		t.Errorf("%+v", counted)
 	}
-	close(model.open)
+	model.release()
 	busy.Wait()
 	if counted := provider.Snapshot(); counted.Texts != 1 {
 		t.Errorf("a cancelled text was computed: %+v", counted)
@@ -299,6 +308,7 @@ func TestAContextThatEndsWhileComputingDropsTheVector(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(1))
 	defer provider.Close()
+	defer model.release()
 	ctx, stop := context.WithCancel(context.Background())
 	failure := make(chan error)
 	go func() {
@@ -307,7 +317,7 @@ func TestAContextThatEndsWhileComputingDropsTheVector(t *testing.T) {
 	}()
 	eventually(t, "the text is computed", func() bool { return model.entered.Load() == 1 })
 	stop()
-	close(model.open)
+	model.release()
 	if err := <-failure; !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
@@ -319,13 +329,14 @@ func TestAContextThatEndsWhileComputingDropsTheVector(t *testing.T) {
 func TestABatchWhoseContextEndsReturnsAtOnce(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(2))
+	defer model.release()
 	ctx, stop := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer stop()
 	// Both workers are held, so nothing but the context can end the call.
 	if _, err := provider.EmbedBatch(ctx, texts(100)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("timed out: %v", err)
 	}
-	close(model.open)
+	model.release()
 	provider.Close()
 	if counted := provider.Snapshot(); counted.Dropped != 2 || counted.Texts != 16 || counted.Running != 0 {
 		t.Errorf("%+v", counted)
@@ -352,6 +363,7 @@ func TestABadTextFailsAlone(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(1))
 	defer provider.Close()
+	defer model.release()
 	asked := []string{"how", "reset", "my\xff", "card", "law"}
 	failures := make([]error, len(asked))
 	var calls sync.WaitGroup
@@ -362,7 +374,7 @@ func TestABadTextFailsAlone(t *testing.T) {
 			return counted.Running == 1 && counted.Waiting == i
 		})
 	}
-	close(model.open)
+	model.release()
 	calls.Wait()
 	for i, err := range failures {
 		if bad := i == 2; bad != errors.Is(err, cachelora.ErrInvalidUTF8) || !bad && err != nil {
@@ -377,6 +389,7 @@ func TestABadTextFailsAlone(t *testing.T) {
 func TestCloseFailsWhatWaitsAndAwaitsWhatComputes(t *testing.T) {
 	model := newGate(t)
 	provider := router.New(model, router.WithWorkers(1))
+	defer model.release()
 	computing, waiting := make(chan error, 1), make(chan error, 1)
 	go func() {
 		_, err := provider.Embed(context.Background(), "how")
@@ -401,7 +414,7 @@ func TestCloseFailsWhatWaitsAndAwaitsWhatComputes(t *testing.T) {
 		t.Error("closed while a call computes")
 	default:
 	}
-	close(model.open)
+	model.release()
 	<-closed
 	if err := <-computing; err != nil {
 		t.Errorf("computing: %v", err)
