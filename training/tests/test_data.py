@@ -11,7 +11,7 @@ from cachelora_training.questions import folded, leaks, questions_of
 from cachelora_training.rows import KINDS, Triplet, read_triplets
 
 DATA = Path(__file__).parent.parent / "data"
-DOMAINS = ("medical", "law", "programming", "psychology")
+DOMAINS = ("medical", "law", "programming", "psychology", "general")
 
 
 def rows(domain: str, part: str) -> list[Triplet]:
