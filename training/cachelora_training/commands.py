@@ -41,6 +41,10 @@ def train(
     scale: Annotated[float | None, typer.Option(help="What cosines are multiplied by before the softmax.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Where texts are cut.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
+    dev_data: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Triplets on which the adapter's strength is chosen. {DATA_HELP}"),
+    ] = None,
     eval_data: Annotated[
         list[str] | None,
         typer.Option(help=f"Test triplets, measured before and after. {DATA_HELP}"),
@@ -79,6 +83,7 @@ def train(
         settings,
         [*train_data, *(more_train_data or [])],
         output,
+        dev_data=dev_data or [],
         eval_data=eval_data or [],
         allow_leaks=allow_leaks,
         force=force,

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from cachelora_training.hashing import sha256_of_file
-from cachelora_training.rows import Triplet, local_file
+from cachelora_training.questions import Row
+from cachelora_training.rows import local_file
 
 __all__ = ["describe_data"]
 
 
-def describe_data(sources: Sequence[str], rows: Sequence[Triplet]) -> list[dict[str, Any]]:
+def describe_data(sources: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return name, SHA-256 and number of rows of each data file.
 
     A local file is named by its last two parts: a machine's directories are nobody else's business.

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
-from cachelora_training.rows import Triplet
+__all__ = ["Row", "folded", "leaks", "questions_of"]
 
-__all__ = ["folded", "leaks", "questions_of"]
+
+class Row(Protocol):
+    """Questions that were read from one place."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The questions."""
+
+    @property
+    def source(self) -> str:
+        """``file:line``."""
 
 
 def folded(question: str) -> str:
@@ -16,16 +27,16 @@ def folded(question: str) -> str:
     return "".join(character for character in normal if character.isalnum())
 
 
-def questions_of(triplets: Iterable[Triplet]) -> dict[str, str]:
+def questions_of(rows: Iterable[Row]) -> dict[str, str]:
     """Return every folded question and one ``file:line`` that has it."""
     found: dict[str, str] = {}
-    for row in triplets:
-        for question in (row.anchor, row.positive, row.negative):
+    for row in rows:
+        for question in row.texts:
             found.setdefault(folded(question), row.source)
     return found
 
 
-def leaks(train: Sequence[Triplet], test: Sequence[Triplet]) -> list[str]:
+def leaks(train: Sequence[Row], test: Sequence[Row]) -> list[str]:
     """Return one line for each question of ``test`` that stands in ``train`` too."""
     known = questions_of(train)
     return [

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cachelora_training.errors import RowsError
 from cachelora_training.hub import download_file, split_revision
 
-__all__ = ["KINDS", "Triplet", "local_file", "read_triplets"]
+__all__ = [
+    "KINDS",
+    "Triplet",
+    "local_file",
+    "problem_of_question",
+    "problems_of_labels",
+    "problems_of_triplet",
+    "read_objects",
+    "read_triplets",
+    "triplet_of",
+]
 
 # How a near miss differs from the anchor: one vocabulary for data, evaluation and report.
 KINDS = (
@@ -54,6 +65,11 @@ class Triplet:
     kind: str = "other"
     source: str = ""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The three questions."""
+        return self.anchor, self.positive, self.negative
+
 
 def local_file(source: str) -> Path:
     """Return the local file of ``source``: a path, or ``hf://datasets/owner/name/path[@revision]``.
@@ -84,7 +100,22 @@ def read_triplets(sources: Sequence[str]) -> list[Triplet]:
         RowsError: a file is missing, or any row of any file is bad. All files are read first, so that one
             message lists everything there is to repair as ``file:line: key: what was expected``.
     """
-    triplets: list[Triplet] = []
+    return [triplet_of(row, place) for row, place in read_objects(sources, problems_of_triplet)]
+
+
+def read_objects(
+    sources: Sequence[str], problems_of: Callable[[dict[str, Any], str], Iterable[str]]
+) -> list[tuple[dict[str, Any], str]]:
+    """Read JSON objects, one a line, with the ``file:line`` of each; empty lines are skipped.
+
+    Args:
+        sources: Files, see :func:`local_file`.
+        problems_of: What is wrong with an object at a place, one message each.
+
+    Raises:
+        RowsError: with every problem of every file.
+    """
+    rows: list[tuple[dict[str, Any], str]] = []
     problems: list[str] = []
     for source in sources:
         try:
@@ -92,23 +123,25 @@ def read_triplets(sources: Sequence[str]) -> list[Triplet]:
         except RowsError as error:
             problems.append(str(error))
             continue
-        before = len(triplets), len(problems)
+        before = len(rows), len(problems)
         for number, line in enumerate(path.read_bytes().splitlines(), start=1):
             if not line.strip():
                 continue
             place = f"{source}:{number}"
-            found = list(_problems_of_line(line, place))
+            row = _object_of_line(line, place)
+            found = [row] if isinstance(row, str) else list(problems_of(row, place))
             problems.extend(found)
-            if not found:
-                triplets.append(_triplet(json.loads(line), place))
-        if before == (len(triplets), len(problems)):
+            if not found and not isinstance(row, str):
+                rows.append((row, place))
+        if before == (len(rows), len(problems)):
             problems.append(f"{source}: has no rows")
     if problems:
         raise RowsError(_summary(problems))
-    return triplets
+    return rows
 
 
-def _triplet(row: dict[str, str], place: str) -> Triplet:
+def triplet_of(row: dict[str, Any], place: str) -> Triplet:
+    """Return the triplet in an object that has no problems."""
     kind = row.get("kind") or "other"
     return Triplet(
         anchor=row["anchor"].strip(),
@@ -120,31 +153,45 @@ def _triplet(row: dict[str, str], place: str) -> Triplet:
     )
 
 
-def _problems_of_line(line: bytes, place: str) -> Iterator[str]:
+def _object_of_line(line: bytes, place: str) -> dict[str, Any] | str:
+    """Return the object in a line, or what is wrong with it."""
     try:
         row = json.loads(line)
     except UnicodeDecodeError as error:
-        yield f"{place}: UTF-8 was expected, found byte {error.object[error.start]:#04x} at {error.start}"
-        return
+        return f"{place}: UTF-8 was expected, found byte {error.object[error.start]:#04x} at {error.start}"
     except ValueError as error:
-        yield f"{place}: a JSON object was expected: {error}"
-        return
-    if not isinstance(row, dict):
-        yield f"{place}: a JSON object was expected, found {type(row).__name__}"
-        return
+        return f"{place}: a JSON object was expected: {error}"
+    return row if isinstance(row, dict) else f"{place}: a JSON object was expected, found {type(row).__name__}"
+
+
+def problems_of_triplet(row: dict[str, Any], place: str) -> Iterator[str]:
+    """Yield what is wrong with an object that should be a triplet."""
     texts: dict[str, str] = {}
     for key in ("anchor", "positive", "negative"):
-        value = row.get(key)
-        if isinstance(value, str) and value.strip():
-            texts[key] = " ".join(value.split())
+        problem = problem_of_question(row, key, place)
+        if problem is None:
+            texts[key] = " ".join(row[key].split())
         else:
-            found = "nothing" if key not in row else json.dumps(value, ensure_ascii=False)
-            yield f"{place}: {key}: a question was expected, found {found}"
+            yield problem
     for key in ("positive", "negative"):
         if key in texts and texts.get("anchor") == texts[key]:
             yield f"{place}: {key}: is the anchor itself; another question was expected"
     if "positive" in texts and texts["positive"] == texts.get("negative"):
         yield f"{place}: negative: is the positive itself; a question with another answer was expected"
+    yield from problems_of_labels(row, place)
+
+
+def problem_of_question(row: dict[str, Any], key: str, place: str) -> str | None:
+    """Return what is wrong with the question under ``key``, or None."""
+    value = row.get(key)
+    if isinstance(value, str) and value.strip():
+        return None
+    found = "nothing" if key not in row else json.dumps(value, ensure_ascii=False)
+    return f"{place}: {key}: a question was expected, found {found}"
+
+
+def problems_of_labels(row: dict[str, Any], place: str) -> Iterator[str]:
+    """Yield what is wrong with the optional domain and kind."""
     domain = row.get("domain")
     if domain is not None and not isinstance(domain, str):
         yield f"{place}: domain: a name was expected, found {json.dumps(domain)}"

@@ -20,16 +20,20 @@ from cachelora_training.card import model_card
 from cachelora_training.directories import check_output, complete_directory
 from cachelora_training.encoding import encode_function
 from cachelora_training.errors import AdapterError, LeakError
+from cachelora_training.examples import Examples, read_examples
+from cachelora_training.losses import BaseVectors, GeometryKeepingLoss
 from cachelora_training.measures import measure_by, triplet_similarities
 from cachelora_training.provenance import describe_data
 from cachelora_training.questions import leaks
 from cachelora_training.recipe import Recipe
 from cachelora_training.rows import Triplet, read_triplets
+from cachelora_training.strength import choose_strength, set_alpha
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import DatasetDict
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from torch import nn
 
 __all__ = [
     "PROVENANCE",
@@ -48,6 +52,7 @@ def train_adapter(
     train_data: Sequence[str],
     output: Path,
     *,
+    dev_data: Sequence[str] = (),
     eval_data: Sequence[str] = (),
     allow_leaks: bool = False,
     force: bool = False,
@@ -56,16 +61,17 @@ def train_adapter(
 
     Besides adapter_model.safetensors (float32) and adapter_config.json the directory holds a model card and
     cachelora_training.json: recipe, seed, versions, hashes of base and data, and the measures of base and
-    adapter on ``eval_data``.
+    adapter on ``eval_data``. With ``dev_data`` the adapter's strength is chosen there and written into its alpha.
 
     Raises:
         RowsError, LeakError, BaseModelError, AdapterError, HubError, OutputExistsError: all of
             them before training starts.
     """
     check_output(output, force=force)
-    rows = read_triplets(train_data)
+    examples = read_examples(train_data)
     test_rows = read_triplets(eval_data) if eval_data else []
-    found = leaks(rows, test_rows)
+    dev_rows = read_triplets(dev_data) if dev_data else []
+    found = leaks(examples.rows, [*test_rows, *dev_rows])
     if found and not allow_leaks:
         raise LeakError("\n".join([f"{len(found)} questions are in both training and test data:", *found]))
     base = resolve_base(recipe.base_model)
@@ -76,10 +82,13 @@ def train_adapter(
         "recipe": recipe.model_dump(mode="json") | {"base_model": base.name},
         "base_model": {"name": base.name, "revision": base.revision, "sha256": base.weights_sha256},
         "data": {
-            "train": describe_data(train_data, rows),
+            "train": describe_data(train_data, examples.rows),
+            "dev": describe_data(dev_data, dev_rows),
             "eval": describe_data(eval_data, test_rows),
         },
-        "triplets": len(rows),
+        "triplets": len(examples.triplets),
+        "pairs": len(examples.pairs),
+        "unused_pairs": examples.unused,
         "leaks": found,
         "versions": {
             name: version(name)
@@ -96,8 +105,17 @@ def train_adapter(
         note(f"measuring the base model on {len(test_rows)} test triplets")
         # An update whose B is zero changes nothing, so before training this is the base model.
         facts["before"] = _measures(encoder, test_rows)
-    note(f"training on {len(rows)} triplets: {base.name}, rank {recipe.rank}, alpha {recipe.alpha:g}")
-    facts["loss"] = train_encoder(encoder, rows, recipe)
+    note(
+        f"training on {len(examples.triplets)} triplets"
+        + (f" and {len(examples.pairs)} pairs" if examples.pairs else "")
+        + f": {base.name}, rank {recipe.rank}, alpha {recipe.alpha:g}"
+    )
+    facts["loss"] = train_encoder(encoder, examples, recipe)
+    if dev_rows:
+        note(f"choosing the strength on {len(dev_rows)} dev triplets")
+        strength, tried = choose_strength(encoder, dev_rows)
+        set_alpha(encoder, strength)
+        facts["strength"] = {"chosen": strength, "mean_auc": {f"{one.value:g}": one.mean_auc for one in tried}}
     if test_rows:
         facts["after"] = _measures(encoder, test_rows)
     facts["seconds"] = round(time.monotonic() - started, 1)
@@ -152,16 +170,38 @@ def ranking_loss(encoder: SentenceTransformer, recipe: Recipe) -> MultipleNegati
     return MultipleNegativesRankingLoss(encoder, scale=recipe.scale)
 
 
-def dataset_of(rows: Sequence[Triplet]) -> Dataset:
-    """Return the rows with exactly the columns that the loss reads, in its order."""
-    from datasets import Dataset
+def training_loss(encoder: SentenceTransformer, examples: Examples, recipe: Recipe) -> nn.Module:
+    """Return the ranking loss, with the price on moving unrelated questions where the recipe has one."""
+    ranking = ranking_loss(encoder, recipe)
+    if recipe.geometry_weight == 0:
+        return ranking
+    base = BaseVectors(encoder, examples.texts)
+    return GeometryKeepingLoss(encoder, ranking, base, weight=recipe.geometry_weight, sharpness=recipe.sharpness)
 
-    return Dataset.from_dict(
-        {field: [getattr(row, field) for row in rows] for field in ("anchor", "positive", "negative")}
-    )
+
+def datasets_of(examples: Examples, *, exchange: bool = False) -> DatasetDict:
+    """Return triplets and pairs with exactly the columns that the loss reads, in its order.
+
+    A batch holds rows of one of them; both are seen in proportion to their size.
+    """
+    from datasets import Dataset, DatasetDict
+
+    found = {}
+    for name, rows, fields in (
+        ("triplets", examples.triplets, ("anchor", "positive", "negative")),
+        ("pairs", examples.pairs, ("anchor", "positive")),
+    ):
+        if rows:
+            columns = {field: [getattr(row, field) for row in rows] for field in fields}
+            if exchange:
+                anchors, positives = columns["anchor"], columns["positive"]
+                for index in range(0, len(rows), 2):
+                    anchors[index], positives[index] = positives[index], anchors[index]
+            found[name] = Dataset.from_dict(columns)
+    return DatasetDict(found)
 
 
-def train_encoder(encoder: SentenceTransformer, rows: Sequence[Triplet], recipe: Recipe) -> list[float]:
+def train_encoder(encoder: SentenceTransformer, examples: Examples, recipe: Recipe) -> list[float]:
     """Train the encoder's adapter in place; return the mean loss of each tenth of the steps."""
     import torch
     from sentence_transformers import (
@@ -187,7 +227,7 @@ def train_encoder(encoder: SentenceTransformer, rows: Sequence[Triplet], recipe:
                 if "loss" in (logs or {}):
                     losses.append(float(logs["loss"]))
 
-        steps = max(1, round(len(rows) / recipe.batch_size * recipe.epochs))
+        steps = max(1, round(len(examples) / recipe.batch_size * recipe.epochs))
         arguments = SentenceTransformerTrainingArguments(
             output_dir=scratch,
             num_train_epochs=recipe.epochs,
@@ -206,12 +246,12 @@ def train_encoder(encoder: SentenceTransformer, rows: Sequence[Triplet], recipe:
             report_to=[],
         )
         # Our card is written by `card`; the library's would first search the data for examples to show.
-        encoder.model_card_data.widget = [{"text": rows[0].anchor}]
+        encoder.model_card_data.widget = [{"text": examples.texts[0]}]
         trainer = SentenceTransformerTrainer(
             model=encoder,
             args=arguments,
-            train_dataset=dataset_of(rows),
-            loss=ranking_loss(encoder, recipe),
+            train_dataset=datasets_of(examples, exchange=recipe.exchange),
+            loss=training_loss(encoder, examples, recipe),
             callbacks=[Progressing()],
         )
         for printing in (PrinterCallback, ProgressCallback):
