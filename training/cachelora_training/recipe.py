@@ -28,6 +28,7 @@ class Recipe(BaseModel):
         learning_rate: The peak, reached after ``warmup_ratio`` of the steps; it falls linearly to 0.
         batch_size: Triplets per step; each anchor is compared with all of a batch's positives and negatives.
         scale: The inverse temperature by which cosines are multiplied before the softmax; EXPERIMENTS.md has why 10.
+        written_negatives: Whether the near miss of a row reaches the loss; otherwise only other rows' positives do.
         geometry_weight: What it costs to move the cosine of texts of different rows away from the base model's; 0
             leaves them free. See :class:`cachelora_training.losses.GeometryKeepingLoss`.
         sharpness: The power of the base model's cosines that is the target of ``geometry_weight``.
@@ -48,6 +49,7 @@ class Recipe(BaseModel):
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     batch_size: Annotated[int, Field(ge=1)] = 32
     scale: Annotated[float, Field(gt=0)] = 10.0
+    written_negatives: bool = True
     geometry_weight: Annotated[float, Field(ge=0)] = 0.0
     sharpness: Annotated[float, Field(ge=1)] = 1.0
     exchange: bool = False

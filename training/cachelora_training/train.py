@@ -179,7 +179,7 @@ def training_loss(encoder: SentenceTransformer, examples: Examples, recipe: Reci
     return GeometryKeepingLoss(encoder, ranking, base, weight=recipe.geometry_weight, sharpness=recipe.sharpness)
 
 
-def datasets_of(examples: Examples, *, exchange: bool = False) -> DatasetDict:
+def datasets_of(examples: Examples, recipe: Recipe) -> DatasetDict:
     """Return triplets and pairs with exactly the columns that the loss reads, in its order.
 
     A batch holds rows of one of them; both are seen in proportion to their size.
@@ -188,12 +188,12 @@ def datasets_of(examples: Examples, *, exchange: bool = False) -> DatasetDict:
 
     found = {}
     for name, rows, fields in (
-        ("triplets", examples.triplets, ("anchor", "positive", "negative")),
+        ("triplets", examples.triplets, ("anchor", "positive", "negative")[: 2 + recipe.written_negatives]),
         ("pairs", examples.pairs, ("anchor", "positive")),
     ):
         if rows:
             columns = {field: [getattr(row, field) for row in rows] for field in fields}
-            if exchange:
+            if recipe.exchange:
                 anchors, positives = columns["anchor"], columns["positive"]
                 for index in range(0, len(rows), 2):
                     anchors[index], positives[index] = positives[index], anchors[index]
@@ -250,7 +250,7 @@ def train_encoder(encoder: SentenceTransformer, examples: Examples, recipe: Reci
         trainer = SentenceTransformerTrainer(
             model=encoder,
             args=arguments,
-            train_dataset=datasets_of(examples, exchange=recipe.exchange),
+            train_dataset=datasets_of(examples, recipe),
             loss=training_loss(encoder, examples, recipe),
             callbacks=[Progressing()],
         )

@@ -67,9 +67,15 @@ def test_a_leak_in_a_pair_is_found(base, write, rows, tmp_path):
         train_adapter(Recipe(base_model=str(base)), [pair], tmp_path / "x", eval_data=[write("test.jsonl", test)])
 
 
+def test_without_written_negatives_only_other_rows_are_negatives(write, rows):
+    examples = read_examples([write("t.jsonl", rows(4))])
+    assert datasets_of(examples, Recipe(written_negatives=False))["triplets"].column_names == ["anchor", "positive"]
+    assert datasets_of(examples, Recipe())["triplets"].column_names == ["anchor", "positive", "negative"]
+
+
 def test_wordings_are_exchanged_in_every_second_row(write, rows):
     examples = read_examples([write("t.jsonl", rows(4))])
-    plain, exchanged = datasets_of(examples)["triplets"], datasets_of(examples, exchange=True)["triplets"]
+    plain, exchanged = (datasets_of(examples, Recipe(exchange=exchange))["triplets"] for exchange in (False, True))
     for index in range(4):
         one, other = plain[index], exchanged[index]
         assert one["negative"] == other["negative"]

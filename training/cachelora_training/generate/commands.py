@@ -118,9 +118,10 @@ def _print(facts: dict[str, Any]) -> None:
         table.add_row(f"  {kind}", str(count))
     stdout.print(table)
     if "requests" in facts:
+        tokens = f"{facts['prompt_tokens']} tokens read, {facts['completion_tokens']} written"
+        if not facts["completion_tokens"]:
+            tokens = "the server counts no tokens"
         stdout.print(
-            f"{facts['requests']} requests now, {facts['continued']} replies from before; "
-            f"{facts['prompt_tokens']} tokens read, {facts['completion_tokens']} written",
-            highlight=False,
+            f"{facts['requests']} requests now, {facts['continued']} replies from before; {tokens}", highlight=False
         )
     stdout.print(f"{facts['output']}: {facts['written']} triplets in {facts['seconds']} s", highlight=False)
