@@ -33,6 +33,8 @@ class Recipe(BaseModel):
             leaves them free. See :class:`cachelora_training.losses.GeometryKeepingLoss`.
         sharpness: The power of the base model's cosines that is the target of ``geometry_weight``.
         exchange: Let anchor and positive change places in every second row, so that neither wording marks a question.
+        light_rewordings: Share of triplets whose positive gives way to a light rewording of the anchor; see
+            :mod:`cachelora_training.rewordings`.
         max_tokens: Where texts are cut; None keeps the base model's limit.
         seed: Of weights, order and dropout.
     """
@@ -53,6 +55,7 @@ class Recipe(BaseModel):
     geometry_weight: Annotated[float, Field(ge=0)] = 0.0
     sharpness: Annotated[float, Field(ge=1)] = 1.0
     exchange: bool = False
+    light_rewordings: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_tokens: Annotated[int, Field(ge=3)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +27,7 @@ from cachelora_training.measures import measure_by, triplet_similarities
 from cachelora_training.provenance import describe_data
 from cachelora_training.questions import leaks
 from cachelora_training.recipe import Recipe
+from cachelora_training.rewordings import light_rewording
 from cachelora_training.rows import Triplet, read_triplets
 from cachelora_training.strength import choose_strength, set_alpha
 
@@ -110,7 +112,7 @@ def train_adapter(
         + (f" and {len(examples.pairs)} pairs" if examples.pairs else "")
         + f": {base.name}, rank {recipe.rank}, alpha {recipe.alpha:g}"
     )
-    facts["loss"] = train_encoder(encoder, examples, recipe)
+    facts["loss"] = train_encoder(encoder, reworded(examples, recipe), recipe)
     if dev_rows:
         note(f"choosing the strength on {len(dev_rows)} dev triplets")
         strength, tried = choose_strength(encoder, dev_rows)
@@ -177,6 +179,18 @@ def training_loss(encoder: SentenceTransformer, examples: Examples, recipe: Reci
         return ranking
     base = BaseVectors(encoder, examples.texts)
     return GeometryKeepingLoss(encoder, ranking, base, weight=recipe.geometry_weight, sharpness=recipe.sharpness)
+
+
+def reworded(examples: Examples, recipe: Recipe) -> Examples:
+    """Return the examples with a share of positives replaced by light rewordings of their anchors."""
+    if recipe.light_rewordings == 0:
+        return examples
+    dice = random.Random(recipe.seed)
+    triplets = [
+        replace(row, positive=light_rewording(row.anchor, dice)) if dice.random() < recipe.light_rewordings else row
+        for row in examples.triplets
+    ]
+    return replace(examples, triplets=triplets)
 
 
 def datasets_of(examples: Examples, recipe: Recipe) -> DatasetDict:
