@@ -14,6 +14,7 @@ from cachelora_training.errors import RecipeError
 __all__ = ["Recipe", "read_recipe"]
 
 SHIPPED = Path(__file__).parent / "recipes"
+DEFAULT = "default"
 
 
 class Recipe(BaseModel):
@@ -32,9 +33,11 @@ class Recipe(BaseModel):
         geometry_weight: What it costs to move the cosine of texts of different rows away from the base model's; 0
             leaves them free. See :class:`cachelora_training.losses.GeometryKeepingLoss`.
         sharpness: The power of the base model's cosines that is the target of ``geometry_weight``.
-        exchange: Let anchor and positive change places in every second row, so that neither wording marks a question.
+        exchange: Let anchor and positive change places in half of the triplets, so that neither marks a question.
         light_rewordings: Share of triplets whose positive gives way to a light rewording of the anchor; see
             :mod:`cachelora_training.rewordings`.
+        rule_triplets: How many triplets by rule are added, as a share of the triplets there are; see
+            :mod:`cachelora_training.augmentation`.
         max_tokens: Where texts are cut; None keeps the base model's limit.
         seed: Of weights, order and dropout.
     """
@@ -56,6 +59,7 @@ class Recipe(BaseModel):
     sharpness: Annotated[float, Field(ge=1)] = 1.0
     exchange: bool = False
     light_rewordings: Annotated[float, Field(ge=0, le=1)] = 0.0
+    rule_triplets: Annotated[float, Field(ge=0)] = 0.0
     max_tokens: Annotated[int, Field(ge=3)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -64,32 +68,28 @@ def read_recipe(name: str | None, overrides: dict[str, Any]) -> Recipe:
     """Return the recipe in a YAML file, or one that is shipped, with ``overrides`` that are not None.
 
     Args:
-        name: A path, or the name of a shipped recipe such as ``demo``; None means every default.
+        name: A path, or the name of a shipped recipe such as ``demo``; None means ``default``.
         overrides: Settings by name.
 
     Raises:
         RecipeError: the file is missing or no YAML mapping, a key is unknown, or a value can't be used.
     """
-    settings: dict[str, Any] = {}
-    place = "the recipe"
-    if name is not None:
-        shipped = SHIPPED / f"{name}.yaml"
-        path = shipped if shipped.is_file() else Path(name)
-        place = str(path)
-        if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
-            raise RecipeError(f"recipe {name!r}: no such file; shipped recipes are: {known}")
-        try:
-            settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{path}: {error}") from error
-        if not isinstance(settings, dict):
-            raise RecipeError(f"{path}: settings as `name: value` were expected")
+    shipped = SHIPPED / f"{name or DEFAULT}.yaml"
+    path = shipped if name is None or shipped.is_file() else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.yaml")))
+        raise RecipeError(f"recipe {name!r}: no such file; shipped recipes are: {known}")
+    try:
+        settings: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: {error}") from error
+    if not isinstance(settings, dict):
+        raise RecipeError(f"{path}: settings as `name: value` were expected")
     settings |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return Recipe(**settings)
     except ValidationError as error:
         problems = "\n".join(
-            f"{place}: {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
+            f"{path}: {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
         )
         raise RecipeError(problems) from error

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from cachelora.terminal import note, progress
 
 from cachelora_training.adapters import transformer_of
+from cachelora_training.augmentation import augmented
 from cachelora_training.bases import Base, resolve_base
 from cachelora_training.card import model_card
 from cachelora_training.directories import check_output, complete_directory
@@ -27,7 +27,6 @@ from cachelora_training.measures import measure_by, triplet_similarities
 from cachelora_training.provenance import describe_data
 from cachelora_training.questions import leaks
 from cachelora_training.recipe import Recipe
-from cachelora_training.rewordings import light_rewording
 from cachelora_training.rows import Triplet, read_triplets
 from cachelora_training.strength import choose_strength, set_alpha
 
@@ -112,7 +111,7 @@ def train_adapter(
         + (f" and {len(examples.pairs)} pairs" if examples.pairs else "")
         + f": {base.name}, rank {recipe.rank}, alpha {recipe.alpha:g}"
     )
-    facts["loss"] = train_encoder(encoder, reworded(examples, recipe), recipe)
+    facts["loss"] = train_encoder(encoder, augmented(examples, recipe), recipe)
     if dev_rows:
         note(f"choosing the strength on {len(dev_rows)} dev triplets")
         strength, tried = choose_strength(encoder, dev_rows)
@@ -181,18 +180,6 @@ def training_loss(encoder: SentenceTransformer, examples: Examples, recipe: Reci
     return GeometryKeepingLoss(encoder, ranking, base, weight=recipe.geometry_weight, sharpness=recipe.sharpness)
 
 
-def reworded(examples: Examples, recipe: Recipe) -> Examples:
-    """Return the examples with a share of positives replaced by light rewordings of their anchors."""
-    if recipe.light_rewordings == 0:
-        return examples
-    dice = random.Random(recipe.seed)
-    triplets = [
-        replace(row, positive=light_rewording(row.anchor, dice)) if dice.random() < recipe.light_rewordings else row
-        for row in examples.triplets
-    ]
-    return replace(examples, triplets=triplets)
-
-
 def datasets_of(examples: Examples, recipe: Recipe) -> DatasetDict:
     """Return triplets and pairs with exactly the columns that the loss reads, in its order.
 
@@ -207,10 +194,6 @@ def datasets_of(examples: Examples, recipe: Recipe) -> DatasetDict:
     ):
         if rows:
             columns = {field: [getattr(row, field) for row in rows] for field in fields}
-            if recipe.exchange:
-                anchors, positives = columns["anchor"], columns["positive"]
-                for index in range(0, len(rows), 2):
-                    anchors[index], positives[index] = positives[index], anchors[index]
             found[name] = Dataset.from_dict(columns)
     return DatasetDict(found)
 

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import random
-
 import pytest
 from cachelora_training.errors import LeakError, RowsError
 from cachelora_training.examples import read_examples
 from cachelora_training.recipe import Recipe
-from cachelora_training.rewordings import light_rewording
-from cachelora_training.train import datasets_of, reworded, train_adapter
+from cachelora_training.train import datasets_of, train_adapter
 
 TRIPLET = {"anchor": "is aspirin safe", "positive": "may i take aspirin", "negative": "is codeine safe"}
 
@@ -70,36 +67,7 @@ def test_a_leak_in_a_pair_is_found(base, write, rows, tmp_path):
         train_adapter(Recipe(base_model=str(base)), [pair], tmp_path / "x", eval_data=[write("test.jsonl", test)])
 
 
-def test_a_share_of_positives_gives_way_to_light_rewordings(write, rows):
-    examples = read_examples([write("t.jsonl", rows(40))])
-    changed = reworded(examples, Recipe(light_rewordings=0.5))
-    new = [after for before, after in zip(examples.triplets, changed.triplets, strict=True) if before != after]
-    assert 10 < len(new) < 30
-    for row in new:
-        assert row.positive != row.anchor
-        assert len(set(row.positive.split()) & set(row.anchor.split())) >= 2
-    assert changed == reworded(examples, Recipe(light_rewordings=0.5))
-    assert reworded(examples, Recipe()) is examples
-
-
-def test_a_light_rewording_is_never_the_question():
-    dice = random.Random(0)
-    for question in ("wart?", "how do i log in", "Is 5 mg of melatonin too much for a child before school?", "a", "?"):
-        for _ in range(200):
-            assert light_rewording(question, dice) != question
-
-
 def test_without_written_negatives_only_other_rows_are_negatives(write, rows):
     examples = read_examples([write("t.jsonl", rows(4))])
     assert datasets_of(examples, Recipe(written_negatives=False))["triplets"].column_names == ["anchor", "positive"]
     assert datasets_of(examples, Recipe())["triplets"].column_names == ["anchor", "positive", "negative"]
-
-
-def test_wordings_are_exchanged_in_every_second_row(write, rows):
-    examples = read_examples([write("t.jsonl", rows(4))])
-    plain, exchanged = (datasets_of(examples, Recipe(exchange=exchange))["triplets"] for exchange in (False, True))
-    for index in range(4):
-        one, other = plain[index], exchanged[index]
-        assert one["negative"] == other["negative"]
-        assert (one["anchor"] == other["positive"]) is (index % 2 == 0)
-        assert (one["anchor"] == other["anchor"]) is (index % 2 == 1)

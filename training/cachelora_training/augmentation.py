@@ -1,0 +1,53 @@
+"""More rows from the rows there are: light rewordings as positives, near misses by rule, exchanged wordings."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from cachelora_training.examples import Examples
+from cachelora_training.generate.rules import RULES, near_miss
+from cachelora_training.questions import folded
+from cachelora_training.recipe import Recipe
+from cachelora_training.rewordings import light_rewording
+from cachelora_training.rows import Triplet
+
+__all__ = ["augmented"]
+
+
+def augmented(examples: Examples, recipe: Recipe) -> Examples:
+    """Return the examples as the recipe wants them; the same seed gives the same rows.
+
+    ``exchange`` lets anchor and positive change places in half of the triplets, ``light_rewordings`` replaces a share
+    of positives by light rewordings of their anchors, and ``rule_triplets`` adds rows whose near miss is one edit and
+    whose positive is a light rewording, as a share of the triplets' number.
+    """
+    dice = random.Random(recipe.seed)
+    triplets = [
+        replace(row, anchor=row.positive, positive=row.anchor) if recipe.exchange and dice.random() < 0.5 else row
+        for row in examples.triplets
+    ]
+    by_rule = _by_rule(triplets, round(recipe.rule_triplets * len(triplets)), dice)
+    triplets = [
+        replace(row, positive=light_rewording(row.anchor, dice)) if dice.random() < recipe.light_rewordings else row
+        for row in triplets
+    ]
+    return replace(examples, triplets=triplets + by_rule)
+
+
+def _by_rule(rows: list[Triplet], count: int, dice: random.Random) -> list[Triplet]:
+    """Return up to ``count`` triplets; every question is edited at most once, by a rule that is drawn."""
+    questions = [(text, row) for row in rows for text in row.texts] if count else []
+    dice.shuffle(questions)
+    kinds = sorted(RULES)
+    made: list[Triplet] = []
+    for text, row in questions:
+        if len(made) == count:
+            break
+        dice.shuffle(kinds)
+        for kind in kinds:
+            edited = near_miss(text, kind)
+            if edited is not None and folded(edited) != folded(text):
+                made.append(Triplet(text, light_rewording(text, dice), edited, row.domain, kind, row.source))
+                break
+    return made
