@@ -33,6 +33,7 @@ def test_help_lists_every_command_without_importing_pytorch():
         "train",
         "evaluate",
         "calibrate",
+        "pipeline",
         "export",
         "bench",
     ):

@@ -6,6 +6,7 @@
 | `plan.py` | which question gets which kind of near miss, before anything is asked |
 | `prompt.py` | what the model is told, and the form of its answer |
 | `requests.py` | what is asked and what comes back, whoever answers |
+| `backends.py` | who answers: servers, a model in this process, or rules |
 | `endpoints.py` | many requests in flight to OpenAI-compatible servers |
 | `offline.py` | a model in this process, by vLLM |
 | `rules.py` | near misses by minimal edits, without any model |

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +9,6 @@ import typer
 from cachelora.errors import UsageError
 
 __all__ = ["generate"]
-
-BACKENDS = ("endpoint", "vllm", "rules")
-KEY_VARIABLE = "OPENAI_API_KEY"
 
 
 def generate(
@@ -56,10 +52,12 @@ def generate(
     from cachelora.terminal import emit
 
     from cachelora_training.domains import domain_named
+    from cachelora_training.generate.backends import check_backend, make_asker
     from cachelora_training.generate.run import Job, generate_from_model, generate_from_rules
 
-    if backend not in BACKENDS:
-        raise UsageError(f"--backend is {backend!r}, one of {', '.join(BACKENDS)} was expected")
+    check_backend(backend, model, endpoint or [])
+    if backend == "rules" and second_opinion:
+        raise UsageError("--second-opinion asks a model; --backend rules has none")
     job = Job(
         domain_name=domain,
         domain=domain_named(domain, domains),
@@ -72,35 +70,22 @@ def generate(
         most_negative=most_negative,
         force=force,
     )
-    if backend == "rules":
-        if second_opinion:
-            raise UsageError("--second-opinion asks a model; --backend rules has none")
+    # A model's name is there unless rules are asked for.
+    if backend == "rules" or model is None:
         facts = generate_from_rules(job)
     else:
-        if model is None:
-            raise UsageError(f"--backend {backend} needs --model, the model's name")
-        if backend == "vllm":
-            from cachelora_training.generate.offline import offline
-
-            ask = offline(model, seed=seed, temperature=temperature, max_tokens=max_tokens, gpus=gpus)
-        else:
-            from cachelora_training.generate.endpoints import Settings, endpoints
-
-            if not endpoint:
-                raise UsageError("--backend endpoint needs --endpoint, for instance http://127.0.0.1:8000/v1")
-            ask = endpoints(
-                Settings(
-                    urls=tuple(endpoint),
-                    # Servers of one's own take any key; the client insists on one.
-                    api_key=os.environ.get(KEY_VARIABLE) or "none",
-                    model=model,
-                    concurrency=concurrency,
-                    retries=retries,
-                    timeout=timeout,
-                    temperature=temperature,
-                    max_tokens=max_tokens,
-                )
-            )
+        ask = make_asker(
+            backend,
+            model,
+            endpoint or [],
+            seed=seed,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            concurrency=concurrency,
+            retries=retries,
+            timeout=timeout,
+            gpus=gpus,
+        )
         facts = generate_from_model(job, ask, model=model, temperature=temperature, second_opinion=second_opinion)
     emit(facts, as_json=as_json, render=lambda: _print(facts))
 
