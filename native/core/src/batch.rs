@@ -43,6 +43,21 @@ impl TokenBatch {
         &self.ids[start..self.ends[index]]
     }
 
+    /// The token ids of a run of neighbouring sequences.
+    ///
+    /// # Panics
+    /// If the range ends beyond [`len`](Self::len).
+    pub fn run(&self, sequences: std::ops::Range<usize>) -> &[u32] {
+        let bound = |index: usize| if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.ids[bound(sequences.start)..bound(sequences.end)]
+    }
+
+    /// Forgets all sequences and keeps the memory.
+    pub fn clear(&mut self) {
+        self.ids.clear();
+        self.ends.clear();
+    }
+
     /// All sequences in order.
     pub fn sequences(&self) -> impl ExactSizeIterator<Item = &[u32]> {
         (0..self.len()).map(|index| self.sequence(index))

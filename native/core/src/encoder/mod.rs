@@ -1,5 +1,6 @@
 //! What turns tokens into sentence vectors.
 
+pub mod fused;
 pub mod onnx;
 
 use crate::Result;

@@ -1,0 +1,354 @@
+//! Attention of one sequence, head after head: both products in int8, softmax in float32.
+//!
+//! ```text
+//! per head   queries  L x S     one scale a token
+//!            keys     S x L16   one scale a token     packed like weights: inputs S, outputs the keys
+//!            values   L4 x S16  one scale a column    packed like weights: inputs the keys, outputs S
+//!
+//! per tile   scores  = queries * keys                 up to ROWS x L16, float32
+//! of rows    shares  = 127 * e^(score - largest)      rounded: 0 for whatever is far below the largest
+//!            context = shares * values / sum(shares)  the rounded shares' own sum, so they add up to 1
+//! ```
+//!
+//! L tokens, S columns of a head; L4, L16, S16 are rounded up, and what is added is zero. Integer sums are exact
+//! and each float32 sum runs over one row, so nothing depends on which rows share a tile. Shares are whole
+//! numbers up to 127: their sum is exact in float32 for every length that a model has.
+
+use std::f32::consts::LOG2_E;
+
+use super::buffer::Buffer;
+use super::kernel::{Family, LANES, Lanes, TILE_ROWS, TILE_STRIDE, Tile};
+use super::operations::{LARGEST, Rows, Sums, power_of_two};
+
+/// Scratch of one head.
+pub(super) struct HeadScratch {
+    queries: Buffer<u8>,
+    query_scales: Buffer<f32>,
+    keys: Buffer<u8>,
+    key_scales: Buffer<f32>,
+    /// Where the integer scores of each key begin.
+    key_starts: Buffer<i32>,
+    values: Buffer<u8>,
+    value_scales: Buffer<f32>,
+    /// One token's columns of the head, filled up to S16.
+    row: Buffer<u8>,
+    scores: Buffer<f32>,
+    shares: Buffer<u8>,
+    /// Where the integer context begins: shares have no offset.
+    zeros: Buffer<i32>,
+}
+
+impl HeadScratch {
+    pub(super) const fn new() -> Self {
+        Self {
+            queries: Buffer::new(),
+            query_scales: Buffer::new(),
+            keys: Buffer::new(),
+            key_scales: Buffer::new(),
+            key_starts: Buffer::new(),
+            values: Buffer::new(),
+            value_scales: Buffer::new(),
+            row: Buffer::new(),
+            scores: Buffer::new(),
+            shares: Buffer::new(),
+            zeros: Buffer::new(),
+        }
+    }
+
+    /// Makes room for sequences of `length` tokens and heads of `size` columns.
+    pub(super) fn reserve(&mut self, length: usize, size: usize) {
+        let (length16, size16) = (length.next_multiple_of(LANES), size.next_multiple_of(LANES));
+        // Rows are stored 16 bytes at a time, so the last may run over by 8.
+        self.queries.reserve(length * size + LANES);
+        self.query_scales.reserve(length);
+        self.keys.reserve(length16 * size);
+        self.key_scales.reserve(length16);
+        self.key_starts.reserve(length16);
+        self.values.reserve(length16 * size16);
+        self.value_scales.reserve(size16);
+        self.row.reserve(size16);
+        self.scores.reserve(TILE_ROWS * length16);
+        self.shares.reserve(TILE_ROWS * length16);
+        self.zeros.reserve(size16);
+    }
+}
+
+/// Attends within one sequence of `length` tokens.
+///
+/// A row of `qkv` holds the queries of all heads, then the keys, then the values; queries are already
+/// divided by the root of the head size. Writes the context, as many columns as a third of `qkv`, to `to`.
+///
+/// # Safety
+/// The family's processor features are there; `qkv` and `to` have `length` rows; `scratch` was reserved for
+/// this length and head size.
+#[inline(always)]
+pub(super) unsafe fn attend<F: Family>(
+    qkv: Rows,
+    length: usize,
+    heads: usize,
+    scratch: &mut HeadScratch,
+    to: Rows,
+) {
+    let hidden = to.columns;
+    let size = hidden / heads;
+    for head in 0..heads {
+        let column = head * size;
+        // SAFETY: the caller's word.
+        unsafe {
+            pack_queries::<F>(qkv, column, size, length, scratch);
+            pack_keys::<F>(qkv, hidden + column, size, length, scratch);
+            pack_values::<F>(qkv, 2 * hidden + column, size, length, scratch);
+            let tiles = length.div_ceil(F::ROWS);
+            let mut row = 0;
+            for tile in 0..tiles {
+                let rows = (length - row).div_ceil(tiles - tile);
+                score::<F>(row, rows, size, length, scratch);
+                let mut factors = [0.0; TILE_ROWS];
+                for (row, factor) in factors.iter_mut().enumerate().take(rows) {
+                    *factor = share::<F>(row, length, scratch);
+                }
+                mix::<F>(rows, &factors, size, length, scratch, to.from_row(row), column);
+                row += rows;
+            }
+        }
+    }
+}
+
+/// Writes to `scratch.scores` what `rows` queries from `row` on say of each key.
+#[inline(always)]
+unsafe fn score<F: Family>(row: usize, rows: usize, size: usize, length: usize, scratch: &mut HeadScratch) {
+    let length16 = length.next_multiple_of(LANES);
+    let mut sums = Sums::new();
+    // SAFETY: the caller's word; a key block is `size` lines of 16 bytes.
+    unsafe {
+        for key in (0..length16).step_by(F::BLOCKS * LANES) {
+            let blocks = F::BLOCKS.min((length16 - key) / LANES);
+            let tile = Tile {
+                a: scratch.queries.as_ptr().add(row * size),
+                a_stride: size,
+                b: scratch.keys.as_ptr().add(key * size).cast(),
+                depth: size,
+                start: scratch.key_starts.as_ptr().add(key),
+                out: sums.as_mut_ptr(),
+            };
+            F::tile(&tile, rows, blocks);
+            for r in 0..rows {
+                let scale = F::V::splat(scratch.query_scales[row + r]);
+                for block in 0..blocks {
+                    let key = key + block * LANES;
+                    let scale = scale.mul(F::V::load(scratch.key_scales.as_ptr().add(key)));
+                    F::V::from_i32(sums.as_mut_ptr().add(r * TILE_STRIDE + block * LANES))
+                        .mul(scale)
+                        .store(scratch.scores.as_mut_ptr().add(r * length16 + key));
+                }
+            }
+        }
+    }
+}
+
+/// Turns one row of scores into whole shares of 127 and returns 1 / their sum.
+#[inline(always)]
+unsafe fn share<F: Family>(row: usize, length: usize, scratch: &mut HeadScratch) -> f32 {
+    let length16 = length.next_multiple_of(LANES);
+    // SAFETY: the caller's word: row `row` has `length16` scores and shares.
+    unsafe {
+        let scores = scratch.scores.as_mut_ptr().add(row * length16);
+        let shares = scratch.shares.as_mut_ptr().add(row * length16);
+        for key in length..length16 {
+            *scores.add(key) = f32::NEG_INFINITY;
+        }
+        let mut largest = F::V::load(scores);
+        for key in (LANES..length16).step_by(LANES) {
+            largest = largest.max(F::V::load(scores.add(key)));
+        }
+        let factor = F::V::splat(LOG2_E);
+        let shift = F::V::splat(-largest.largest() * LOG2_E);
+        let mut sum = F::V::splat(0.0);
+        for key in (0..length16).step_by(LANES) {
+            let power = power_of_two(F::V::load(scores.add(key)).mul_add(factor, shift));
+            let whole = power.mul(F::V::splat(LARGEST)).round();
+            whole.store_i8(shares.add(key), 0);
+            sum = sum.add(whole);
+        }
+        1.0 / sum.sum()
+    }
+}
+
+/// Writes the context of `rows` rows.
+#[inline(always)]
+unsafe fn mix<F: Family>(
+    rows: usize,
+    factors: &[f32; TILE_ROWS],
+    size: usize,
+    length: usize,
+    scratch: &mut HeadScratch,
+    to: Rows,
+    column: usize,
+) {
+    let (length4, length16) = (length.next_multiple_of(4), length.next_multiple_of(LANES));
+    let size16 = size.next_multiple_of(LANES);
+    let mut sums = Sums::new();
+    // SAFETY: the caller's word; a value block is `length4` lines of 16 bytes.
+    unsafe {
+        for first in (0..size16).step_by(F::BLOCKS * LANES) {
+            let blocks = F::BLOCKS.min((size16 - first) / LANES);
+            let tile = Tile {
+                a: scratch.shares.as_ptr(),
+                a_stride: length16,
+                b: scratch.values.as_ptr().add(first * length4).cast(),
+                depth: length4,
+                start: scratch.zeros.as_ptr(),
+                out: sums.as_mut_ptr(),
+            };
+            F::tile(&tile, rows, blocks);
+            for (r, factor) in factors.iter().enumerate().take(rows) {
+                for block in 0..blocks {
+                    let first = first + block * LANES;
+                    let context = F::V::from_i32(sums.as_mut_ptr().add(r * TILE_STRIDE + block * LANES))
+                        .mul(F::V::load(scratch.value_scales.as_ptr().add(first)))
+                        .mul(F::V::splat(*factor));
+                    store_some(context, to.at(r, column + first), size - first);
+                }
+            }
+        }
+    }
+}
+
+/// Quantises the queries of a head.
+#[inline(always)]
+unsafe fn pack_queries<F: Family>(
+    qkv: Rows,
+    column: usize,
+    size: usize,
+    length: usize,
+    scratch: &mut HeadScratch,
+) {
+    // SAFETY: the caller's word. Rows are written in order, so what runs over a row's end is written again.
+    unsafe {
+        for row in 0..length {
+            let from = qkv.at(row, column);
+            let (scale, inverse) = scale_of::<F::V>(from, size);
+            scratch.query_scales[row] = scale;
+            for c in (0..size).step_by(LANES) {
+                load_some::<F::V>(from.add(c), size - c)
+                    .mul(F::V::splat(inverse))
+                    .store_i8(scratch.queries.as_mut_ptr().add(row * size + c), F::ZERO);
+            }
+        }
+    }
+}
+
+/// Quantises the keys of a head and packs them as the columns of a matrix.
+#[inline(always)]
+unsafe fn pack_keys<F: Family>(
+    qkv: Rows,
+    column: usize,
+    size: usize,
+    length: usize,
+    scratch: &mut HeadScratch,
+) {
+    let length16 = length.next_multiple_of(LANES);
+    // SAFETY: the caller's word.
+    unsafe {
+        for key in 0..length16 {
+            let block = scratch.keys.as_mut_ptr().add(key / LANES * LANES * size).cast::<u32>().add(key % LANES);
+            if key >= length {
+                for k in 0..size / 4 {
+                    block.add(k * LANES).write(0);
+                }
+                scratch.key_scales[key] = 0.0;
+                scratch.key_starts[key] = 0;
+                continue;
+            }
+            let from = qkv.at(key, column);
+            let (scale, inverse) = scale_of::<F::V>(from, size);
+            let row = scratch.row.as_mut_ptr();
+            let mut sum = F::V::splat(0.0);
+            for c in (0..size).step_by(LANES) {
+                let whole = load_some::<F::V>(from.add(c), size - c).mul(F::V::splat(inverse)).round();
+                whole.store_i8(row.add(c), 0);
+                sum = sum.add(whole);
+            }
+            for k in 0..size / 4 {
+                block.add(k * LANES).write(row.cast::<u32>().add(k).read());
+            }
+            scratch.key_scales[key] = scale;
+            // A sum of whole numbers far below 2^24.
+            scratch.key_starts[key] = -i32::from(F::ZERO) * sum.sum() as i32;
+        }
+    }
+}
+
+/// Quantises the values of a head, one scale a column, and packs them as the rows of a matrix.
+#[inline(always)]
+unsafe fn pack_values<F: Family>(
+    qkv: Rows,
+    column: usize,
+    size: usize,
+    length: usize,
+    scratch: &mut HeadScratch,
+) {
+    let length4 = length.next_multiple_of(4);
+    // SAFETY: the caller's word.
+    unsafe {
+        for c in (0..size).step_by(LANES) {
+            let load = |row: usize| load_some::<F::V>(qkv.at(row, column + c), size - c);
+            let mut largest = F::V::splat(0.0);
+            for row in 0..length {
+                largest = largest.max(load(row).abs());
+            }
+            largest.mul(F::V::splat(1.0 / LARGEST)).store(scratch.value_scales.as_mut_ptr().add(c));
+            let inverse = F::V::splat(LARGEST).div(largest.max(F::V::splat(f32::MIN_POSITIVE)));
+            let lines = scratch.values.as_mut_ptr().add(c * length4);
+            for row in (0..length4).step_by(4) {
+                let mut four = [F::V::splat(0.0); 4];
+                for (ahead, values) in four.iter_mut().enumerate().take(length - row) {
+                    *values = load(row + ahead).mul(inverse);
+                }
+                F::V::store_interleaved_i8(four, lines.add(row * LANES));
+            }
+        }
+    }
+}
+
+/// The scale of `size` values, and what they are multiplied by.
+#[inline(always)]
+unsafe fn scale_of<V: Lanes>(from: *const f32, size: usize) -> (f32, f32) {
+    // SAFETY: the caller's word: `size` values.
+    unsafe {
+        let mut largest = V::splat(0.0);
+        for c in (0..size).step_by(LANES) {
+            largest = largest.max(load_some::<V>(from.add(c), size - c).abs());
+        }
+        let largest = largest.largest();
+        (largest / LARGEST, LARGEST / largest.max(f32::MIN_POSITIVE))
+    }
+}
+
+/// Reads up to 16 of the `left` values that are left, zeros for the rest.
+#[inline(always)]
+unsafe fn load_some<V: Lanes>(from: *const f32, left: usize) -> V {
+    // SAFETY: the caller's word: `left` values.
+    unsafe {
+        if left >= LANES {
+            return V::load(from);
+        }
+        let mut padded = [0.0; LANES];
+        std::ptr::copy_nonoverlapping(from, padded.as_mut_ptr(), left);
+        V::load(padded.as_ptr())
+    }
+}
+
+/// Writes up to 16 of the `left` values that are left.
+#[inline(always)]
+unsafe fn store_some<V: Lanes>(values: V, to: *mut f32, left: usize) {
+    // SAFETY: the caller's word: room for `left` values.
+    unsafe {
+        if left >= LANES {
+            return values.store(to);
+        }
+        let mut padded = [0.0; LANES];
+        values.store(padded.as_mut_ptr());
+        std::ptr::copy_nonoverlapping(padded.as_ptr(), to, left);
+    }
+}
