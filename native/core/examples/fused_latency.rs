@@ -23,7 +23,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{:>7} {:>9} {:>9} {:>9}", "tokens", "median", "quartile", "us/token");
     let lengths = arguments.get(3).map_or(String::new(), Clone::clone);
     let lengths: Vec<usize> = lengths.split_terminator(',').map(str::parse).collect::<Result<_, _>>()?;
-    for length in if lengths.is_empty() { vec![1, 4, 8, 12, 16, 17, 24, 32, 48, 64, 96, 128, 256, 512] } else { lengths } {
+    for length in if lengths.is_empty() {
+        vec![1, 4, 8, 12, 16, 17, 24, 32, 48, 64, 96, 128, 256, 512]
+    } else {
+        lengths
+    } {
         if length > encoder.max_tokens() {
             break;
         }
@@ -38,13 +42,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             encoder.encode(&batch, &mut vector)?;
             times.push(begin.elapsed().as_secs_f64() * 1e3);
         }
-        let mut total = [0.0_f64; 14];
-        for (i, t) in total.iter_mut().enumerate() {
-            *t = cachelora::encoder::fused::forward::T[i].swap(0, std::sync::atomic::Ordering::Relaxed) as f64 / 2.596e6 / times.len() as f64;
-        }
-        let names = "embed ln0 q.qkv QKV attn q.out OUT ln1 q.w WIDEN q.n NARROW ln2 pool".split(' ');
-        for (n, t) in names.zip(total) { print!("{n} {t:.2} "); }
-        println!();
         times.sort_by(f64::total_cmp);
         let (median, quartile) = (times[times.len() / 2], times[times.len() / 4]);
         println!("{length:>7} {median:>9.3} {quartile:>9.3} {:>9.1}", median * 1e3 / length as f64);

@@ -18,7 +18,7 @@ use std::f32::consts::LOG2_E;
 
 use super::buffer::Buffer;
 use super::kernel::{Family, LANES, Lanes, TILE_ROWS, TILE_STRIDE, Tile};
-use super::operations::{LARGEST, Rows, Sums, power_of_two};
+use super::operations::{LARGEST, Rows, power_of_two};
 
 /// Scratch of one head.
 pub(super) struct HeadScratch {
@@ -30,11 +30,15 @@ pub(super) struct HeadScratch {
     key_starts: Buffer<i32>,
     values: Buffer<u8>,
     value_scales: Buffer<f32>,
+    /// What each token's columns are multiplied by to become int8.
+    inverses: Buffer<f32>,
     /// One token's columns of the head, filled up to S16.
     row: Buffer<u8>,
     scores: Buffer<f32>,
     shares: Buffer<u8>,
-    /// Where the integer context begins: shares have no offset.
+    /// The integer results of a tile.
+    sums: Buffer<i32>,
+    /// Where integer sums begin that have nothing to take back.
     zeros: Buffer<i32>,
 }
 
@@ -48,9 +52,11 @@ impl HeadScratch {
             key_starts: Buffer::new(),
             values: Buffer::new(),
             value_scales: Buffer::new(),
+            inverses: Buffer::new(),
             row: Buffer::new(),
             scores: Buffer::new(),
             shares: Buffer::new(),
+            sums: Buffer::new(),
             zeros: Buffer::new(),
         }
     }
@@ -60,16 +66,18 @@ impl HeadScratch {
         let (length16, size16) = (length.next_multiple_of(LANES), size.next_multiple_of(LANES));
         // Rows are stored 16 bytes at a time, so the last may run over by 8.
         self.queries.reserve(length * size + LANES);
-        self.query_scales.reserve(length);
+        self.query_scales.reserve(length16);
         self.keys.reserve(length16 * size);
         self.key_scales.reserve(length16);
         self.key_starts.reserve(length16);
         self.values.reserve(length16 * size16);
         self.value_scales.reserve(size16);
+        self.inverses.reserve(length16);
         self.row.reserve(size16);
         self.scores.reserve(TILE_ROWS * length16);
         self.shares.reserve(TILE_ROWS * length16);
-        self.zeros.reserve(size16);
+        self.sums.reserve(TILE_ROWS * TILE_STRIDE);
+        self.zeros.reserve(TILE_STRIDE);
     }
 }
 
@@ -102,10 +110,10 @@ pub(super) unsafe fn attend<F: Family>(
             let mut row = 0;
             for tile in 0..tiles {
                 let rows = (length - row).div_ceil(tiles - tile);
-                score::<F>(row, rows, size, length, scratch);
+                let largest = score::<F>(row, rows, size, length, scratch);
                 let mut factors = [0.0; TILE_ROWS];
-                for (row, factor) in factors.iter_mut().enumerate().take(rows) {
-                    *factor = share::<F>(row, length, scratch);
+                for r in 0..rows {
+                    factors[r] = share::<F>(r, scratch.query_scales[row + r], largest[r], length, scratch);
                 }
                 mix::<F>(rows, &factors, size, length, scratch, to.from_row(row), column);
                 row += rows;
@@ -114,13 +122,21 @@ pub(super) unsafe fn attend<F: Family>(
     }
 }
 
-/// Writes to `scratch.scores` what `rows` queries from `row` on say of each key.
+/// Writes to `scratch.scores` what `rows` queries from `row` on say of each key, yet without the queries'
+/// scales, and returns the largest of each row.
 #[inline(always)]
-unsafe fn score<F: Family>(row: usize, rows: usize, size: usize, length: usize, scratch: &mut HeadScratch) {
+unsafe fn score<F: Family>(
+    row: usize,
+    rows: usize,
+    size: usize,
+    length: usize,
+    scratch: &mut HeadScratch,
+) -> [F::V; TILE_ROWS] {
     let length16 = length.next_multiple_of(LANES);
-    let mut sums = Sums::new();
+    let sums = scratch.sums.as_mut_ptr();
     // SAFETY: the caller's word; a key block is `size` lines of 16 bytes.
     unsafe {
+        let mut largest = [F::V::splat(f32::NEG_INFINITY); TILE_ROWS];
         for key in (0..length16).step_by(F::BLOCKS * LANES) {
             let blocks = F::BLOCKS.min((length16 - key) / LANES);
             let tile = Tile {
@@ -129,44 +145,46 @@ unsafe fn score<F: Family>(row: usize, rows: usize, size: usize, length: usize, 
                 b: scratch.keys.as_ptr().add(key * size).cast(),
                 depth: size,
                 start: scratch.key_starts.as_ptr().add(key),
-                out: sums.as_mut_ptr(),
+                out: sums,
             };
             F::tile(&tile, rows, blocks);
-            for r in 0..rows {
-                let scale = F::V::splat(scratch.query_scales[row + r]);
-                for block in 0..blocks {
-                    let key = key + block * LANES;
-                    let scale = scale.mul(F::V::load(scratch.key_scales.as_ptr().add(key)));
-                    F::V::from_i32(sums.as_mut_ptr().add(r * TILE_STRIDE + block * LANES))
-                        .mul(scale)
-                        .store(scratch.scores.as_mut_ptr().add(r * length16 + key));
+            for block in 0..blocks {
+                let key = key + block * LANES;
+                let scale = F::V::load(scratch.key_scales.as_ptr().add(key));
+                for (r, largest) in largest.iter_mut().enumerate().take(rows) {
+                    let scores = F::V::from_i32(sums.add(r * TILE_STRIDE + block * LANES)).mul(scale);
+                    *largest = largest.max(scores);
+                    scores.store(scratch.scores.as_mut_ptr().add(r * length16 + key));
                 }
             }
         }
+        largest
     }
 }
 
 /// Turns one row of scores into whole shares of 127 and returns 1 / their sum.
 #[inline(always)]
-unsafe fn share<F: Family>(row: usize, length: usize, scratch: &mut HeadScratch) -> f32 {
+unsafe fn share<F: Family>(
+    row: usize,
+    scale: f32,
+    largest: F::V,
+    length: usize,
+    scratch: &mut HeadScratch,
+) -> f32 {
+    /// log2(127): the largest share is 127.
+    const LARGEST_EXPONENT: f32 = 6.988_684_7;
     let length16 = length.next_multiple_of(LANES);
     // SAFETY: the caller's word: row `row` has `length16` scores and shares.
     unsafe {
-        let scores = scratch.scores.as_mut_ptr().add(row * length16);
+        let scores = scratch.scores.as_ptr().add(row * length16);
         let shares = scratch.shares.as_mut_ptr().add(row * length16);
-        for key in length..length16 {
-            *scores.add(key) = f32::NEG_INFINITY;
-        }
-        let mut largest = F::V::load(scores);
-        for key in (LANES..length16).step_by(LANES) {
-            largest = largest.max(F::V::load(scores.add(key)));
-        }
-        let factor = F::V::splat(LOG2_E);
-        let shift = F::V::splat(-largest.largest() * LOG2_E);
+        // Not zero, or the padding's -inf would become NaN.
+        let factor = scale.max(f32::MIN_POSITIVE) * LOG2_E;
+        let shift = F::V::splat(LARGEST_EXPONENT - largest.largest() * factor);
+        let factor = F::V::splat(factor);
         let mut sum = F::V::splat(0.0);
         for key in (0..length16).step_by(LANES) {
-            let power = power_of_two(F::V::load(scores.add(key)).mul_add(factor, shift));
-            let whole = power.mul(F::V::splat(LARGEST)).round();
+            let whole = power_of_two(F::V::load(scores.add(key)).mul_add(factor, shift)).round();
             whole.store_i8(shares.add(key), 0);
             sum = sum.add(whole);
         }
@@ -187,7 +205,7 @@ unsafe fn mix<F: Family>(
 ) {
     let (length4, length16) = (length.next_multiple_of(4), length.next_multiple_of(LANES));
     let size16 = size.next_multiple_of(LANES);
-    let mut sums = Sums::new();
+    let sums = scratch.sums.as_mut_ptr();
     // SAFETY: the caller's word; a value block is `length4` lines of 16 bytes.
     unsafe {
         for first in (0..size16).step_by(F::BLOCKS * LANES) {
@@ -198,13 +216,13 @@ unsafe fn mix<F: Family>(
                 b: scratch.values.as_ptr().add(first * length4).cast(),
                 depth: length4,
                 start: scratch.zeros.as_ptr(),
-                out: sums.as_mut_ptr(),
+                out: sums,
             };
             F::tile(&tile, rows, blocks);
             for (r, factor) in factors.iter().enumerate().take(rows) {
                 for block in 0..blocks {
                     let first = first + block * LANES;
-                    let context = F::V::from_i32(sums.as_mut_ptr().add(r * TILE_STRIDE + block * LANES))
+                    let context = F::V::from_i32(sums.add(r * TILE_STRIDE + block * LANES))
                         .mul(F::V::load(scratch.value_scales.as_ptr().add(first)))
                         .mul(F::V::splat(*factor));
                     store_some(context, to.at(r, column + first), size - first);
@@ -225,13 +243,13 @@ unsafe fn pack_queries<F: Family>(
 ) {
     // SAFETY: the caller's word. Rows are written in order, so what runs over a row's end is written again.
     unsafe {
+        scales_of::<F::V>(qkv, column, size, length, &mut scratch.query_scales, &mut scratch.inverses);
         for row in 0..length {
             let from = qkv.at(row, column);
-            let (scale, inverse) = scale_of::<F::V>(from, size);
-            scratch.query_scales[row] = scale;
+            let inverse = F::V::splat(scratch.inverses[row]);
             for c in (0..size).step_by(LANES) {
                 load_some::<F::V>(from.add(c), size - c)
-                    .mul(F::V::splat(inverse))
+                    .mul(inverse)
                     .store_i8(scratch.queries.as_mut_ptr().add(row * size + c), F::ZERO);
             }
         }
@@ -247,34 +265,79 @@ unsafe fn pack_keys<F: Family>(
     length: usize,
     scratch: &mut HeadScratch,
 ) {
+    /// What a score of the padding begins with; times f32::MAX it is -inf.
+    const NEVER: i32 = -(1 << 30);
     let length16 = length.next_multiple_of(LANES);
     // SAFETY: the caller's word.
     unsafe {
+        scales_of::<F::V>(qkv, column, size, length, &mut scratch.key_scales, &mut scratch.inverses);
+        let row = scratch.row.as_mut_ptr();
         for key in 0..length16 {
-            let block = scratch.keys.as_mut_ptr().add(key / LANES * LANES * size).cast::<u32>().add(key % LANES);
+            let lines = scratch.keys.as_mut_ptr().add(key / LANES * LANES * size).cast::<u32>();
+            let to = lines.add(key % LANES);
             if key >= length {
                 for k in 0..size / 4 {
-                    block.add(k * LANES).write(0);
+                    to.add(k * LANES).write(0);
                 }
-                scratch.key_scales[key] = 0.0;
-                scratch.key_starts[key] = 0;
                 continue;
             }
             let from = qkv.at(key, column);
-            let (scale, inverse) = scale_of::<F::V>(from, size);
-            let row = scratch.row.as_mut_ptr();
-            let mut sum = F::V::splat(0.0);
+            let inverse = F::V::splat(scratch.inverses[key]);
             for c in (0..size).step_by(LANES) {
-                let whole = load_some::<F::V>(from.add(c), size - c).mul(F::V::splat(inverse)).round();
-                whole.store_i8(row.add(c), 0);
-                sum = sum.add(whole);
+                load_some::<F::V>(from.add(c), size - c).mul(inverse).store_i8(row.add(c), 0);
             }
             for k in 0..size / 4 {
-                block.add(k * LANES).write(row.cast::<u32>().add(k).read());
+                to.add(k * LANES).write(row.cast::<u32>().add(k).read());
             }
-            scratch.key_scales[key] = scale;
-            // A sum of whole numbers far below 2^24.
-            scratch.key_starts[key] = -i32::from(F::ZERO) * sum.sum() as i32;
+        }
+        // What a query of zeros would score is the offset's doing: sums begin with its negative.
+        for c in (0..size).step_by(LANES) {
+            F::V::splat(0.0).store_i8(row.add(c), F::ZERO);
+        }
+        for key in (0..length16).step_by(LANES) {
+            let tile = Tile {
+                a: row,
+                a_stride: size,
+                b: scratch.keys.as_ptr().add(key * size).cast(),
+                depth: size,
+                start: scratch.zeros.as_ptr(),
+                out: scratch.sums.as_mut_ptr(),
+            };
+            F::tile(&tile, 1, 1);
+            for lane in 0..LANES {
+                scratch.key_starts[key + lane] = -scratch.sums[lane];
+            }
+        }
+        scratch.key_starts[length..length16].fill(NEVER);
+        scratch.key_scales[length..length16].fill(f32::MAX);
+    }
+}
+
+/// Writes the scale of each token's columns, and what they are multiplied by to become int8.
+#[inline(always)]
+unsafe fn scales_of<V: Lanes>(
+    qkv: Rows,
+    column: usize,
+    size: usize,
+    length: usize,
+    scales: &mut [f32],
+    inverses: &mut [f32],
+) {
+    // SAFETY: the caller's word; both outputs have room for `length` rounded up to 16.
+    unsafe {
+        for row in 0..length {
+            let from = qkv.at(row, column);
+            let mut largest = V::splat(0.0);
+            for c in (0..size).step_by(LANES) {
+                largest = largest.max(load_some::<V>(from.add(c), size - c).abs());
+            }
+            inverses[row] = largest.largest();
+        }
+        for row in (0..length).step_by(LANES) {
+            let largest = V::load(inverses.as_ptr().add(row));
+            largest.mul(V::splat(1.0 / LARGEST)).store(scales.as_mut_ptr().add(row));
+            let inverse = V::splat(LARGEST).div(largest.max(V::splat(f32::MIN_POSITIVE)));
+            inverse.store(inverses.as_mut_ptr().add(row));
         }
     }
 }
@@ -308,20 +371,6 @@ unsafe fn pack_values<F: Family>(
                 F::V::store_interleaved_i8(four, lines.add(row * LANES));
             }
         }
-    }
-}
-
-/// The scale of `size` values, and what they are multiplied by.
-#[inline(always)]
-unsafe fn scale_of<V: Lanes>(from: *const f32, size: usize) -> (f32, f32) {
-    // SAFETY: the caller's word: `size` values.
-    unsafe {
-        let mut largest = V::splat(0.0);
-        for c in (0..size).step_by(LANES) {
-            largest = largest.max(load_some::<V>(from.add(c), size - c).abs());
-        }
-        let largest = largest.largest();
-        (largest / LARGEST, LARGEST / largest.max(f32::MIN_POSITIVE))
     }
 }
 

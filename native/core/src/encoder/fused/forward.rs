@@ -3,23 +3,13 @@
 use super::attention::{self, HeadScratch};
 use super::buffer::Buffer;
 use super::kernel::{Family, LANES, Lanes};
-use super::operations::{
-    Add, Gelu, Quantised, Rows, Store, layer_norm, product, quantise,
-};
+use super::operations::{Add, Gelu, Quantised, Rows, Store, layer_norm, product, quantise};
 use super::weights::{Model, Pooling};
 
 /// Rows of the wide feed-forward layer that are computed at once: their float32 results stay in the
 /// second-level cache, and so does the memory bound.
 const WIDE_ROWS: usize = 64;
 
-/// x
-pub static T: [std::sync::atomic::AtomicU64; 16] = [const { std::sync::atomic::AtomicU64::new(0) }; 16];
-#[inline(always)]
-fn tick(i: usize, t: &mut u64) {
-    let n = unsafe { std::arch::x86_64::_rdtsc() };
-    T[i].fetch_add(n - *t, std::sync::atomic::Ordering::Relaxed);
-    *t = n;
-}
 /// One run: sequences that stand one after another, none empty, none longer than the model reads.
 pub(super) struct Job<'a> {
     pub(super) model: &'a Model,
@@ -111,46 +101,37 @@ pub(super) unsafe fn run<F: Family>(job: &mut Job<'_>) {
     // SAFETY: the features, by the caller; every buffer was just reserved for `tokens` rows, the wide ones
     // for min(tokens, WIDE_ROWS); the model's matrices have the sizes of its configuration.
     unsafe {
-let mut t = std::arch::x86_64::_rdtsc();
         embed::<F>(model, ids, ends, hidden);
-tick(0, &mut t);
         layer_norm::<F>(hidden, &model.norm, config.epsilon, tokens);
-tick(1, &mut t);
         for layer in &model.layers {
             quantise::<F>(hidden, layer.qkv.smooth(), tokens, input);
-tick(2, &mut t);
             product::<F, Store>(input, &layer.qkv, model.weights(&layer.qkv), tokens, qkv);
-tick(3, &mut t);
             let mut start = 0;
             for &end in *ends {
                 let (from, to) = (qkv.from_row(start), context.from_row(start));
                 attention::attend::<F>(from, end - start, config.heads, head, to);
-tick(4, &mut t);
                 start = end;
             }
             quantise::<F>(context, layer.output.smooth(), tokens, input);
-tick(5, &mut t);
             product::<F, Add>(input, &layer.output, model.weights(&layer.output), tokens, hidden);
-tick(6, &mut t);
             layer_norm::<F>(hidden, &layer.attention_norm, config.epsilon, tokens);
-tick(7, &mut t);
             quantise::<F>(hidden, layer.widen.smooth(), tokens, input);
-tick(8, &mut t);
             for row in (0..tokens).step_by(WIDE_ROWS) {
                 let rows = WIDE_ROWS.min(tokens - row);
-                product::<F, Gelu>(input.from_row(row), &layer.widen, model.weights(&layer.widen), rows, wide);
-tick(9, &mut t);
+                product::<F, Gelu>(
+                    input.from_row(row),
+                    &layer.widen,
+                    model.weights(&layer.widen),
+                    rows,
+                    wide,
+                );
                 quantise::<F>(wide, layer.narrow.smooth(), rows, wide_input);
-tick(10, &mut t);
                 let hidden = hidden.from_row(row);
                 product::<F, Add>(wide_input, &layer.narrow, model.weights(&layer.narrow), rows, hidden);
-tick(11, &mut t);
             }
             layer_norm::<F>(hidden, &layer.norm, config.epsilon, tokens);
-tick(12, &mut t);
         }
         pool::<F>(model, hidden, ends, out);
-tick(13, &mut t);
     }
 }
 

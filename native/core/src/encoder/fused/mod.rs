@@ -20,8 +20,7 @@
 
 mod attention;
 mod buffer;
-/// x
-pub mod forward;
+mod forward;
 mod kernel;
 mod operations;
 mod weights;

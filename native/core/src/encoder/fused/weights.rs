@@ -116,22 +116,23 @@ impl Model {
     /// Maps and checks a file; `zero` is what the kernels store the activation 0 as.
     pub(super) fn open(path: &Path, zero: u8) -> Result<Self> {
         let invalid = |problem: String| Error::BundleInvalid { path: path.to_owned(), problem };
-        let unreadable =
-            |error: std::io::Error| Error::BundleNotFound { path: path.to_owned(), problem: error.to_string() };
+        let unreadable = |error: std::io::Error| Error::BundleNotFound {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        };
         let file = File::open(path).map_err(unreadable)?;
         // SAFETY: the map is only read. Another process that writes into the file changes vectors, one that
         // shortens it ends this process with SIGBUS; both hold for every mapped file, and the manual says to
         // replace bundles by renaming.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let (_, metadata) =
-            SafeTensors::read_metadata(&map).map_err(|error| invalid(format!("no safetensors file: {error}")))?;
-        let config = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(CONFIG))
-            .ok_or_else(|| invalid(format!("metadata.{CONFIG} is missing; `cachelora export` writes this file")))?;
-        let config: Config = serde_json::from_str(config)
-            .map_err(|error| invalid(format!("metadata.{CONFIG}: {error}")))?;
+        let (_, metadata) = SafeTensors::read_metadata(&map)
+            .map_err(|error| invalid(format!("no safetensors file: {error}")))?;
+        let config =
+            metadata.metadata().as_ref().and_then(|metadata| metadata.get(CONFIG)).ok_or_else(|| {
+                invalid(format!("metadata.{CONFIG} is missing; `cachelora export` writes this file"))
+            })?;
+        let config: Config =
+            serde_json::from_str(config).map_err(|error| invalid(format!("metadata.{CONFIG}: {error}")))?;
         config.check().map_err(|problem| invalid(format!("metadata.{CONFIG}: {problem}")))?;
         let tensors = SafeTensors::deserialize(&map)
             .map_err(|error| invalid(format!("no safetensors file: {error}")))?;

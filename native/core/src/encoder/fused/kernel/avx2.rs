@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Family, LANES, Lanes, TILE_STRIDE, Tile, by_size};
+use super::{Family, LANES, Lanes, TILE_STRIDE, Tile, TileFn};
 use crate::encoder::fused::forward::{self, Job};
 
 pub(super) fn is_available() -> bool {
@@ -132,10 +132,7 @@ impl Lanes for F32x8x2 {
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         // SAFETY: the family's features.
         unsafe {
-            Self(
-                _mm256_fmadd_ps(self.0, factor.0, addend.0),
-                _mm256_fmadd_ps(self.1, factor.1, addend.1),
-            )
+            Self(_mm256_fmadd_ps(self.0, factor.0, addend.0), _mm256_fmadd_ps(self.1, factor.1, addend.1))
         }
     }
 
@@ -165,8 +162,7 @@ impl Lanes for F32x8x2 {
             let words = _mm256_packs_epi32(_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1));
             // Packing works within 128 bits: put the four quarters in order.
             let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
-            let bytes =
-                _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            let bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
             _mm_storeu_si128(to.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(flip as i8)));
         }
     }
@@ -219,7 +215,10 @@ impl Family for Avx2 {
 
     #[inline(always)]
     unsafe fn tile(args: &Tile, rows: usize, blocks: usize) {
-        by_size!(tile, args, rows, blocks, [1 2 3 4], [1]);
+        const TILES: [TileFn; 4] = [tile::<1>, tile::<2>, tile::<3>, tile::<4>];
+        debug_assert_eq!(blocks, 1);
+        // SAFETY: the caller's word.
+        unsafe { TILES[rows - 1](args) }
     }
 }
 
@@ -231,17 +230,22 @@ impl Family for AvxVnni {
 
     #[inline(always)]
     unsafe fn tile(args: &Tile, rows: usize, blocks: usize) {
-        by_size!(tile_vnni, args, rows, blocks, [1 2 3 4 5 6], [1]);
+        const TILES: [TileFn; 6] =
+            [tile_vnni::<1>, tile_vnni::<2>, tile_vnni::<3>, tile_vnni::<4>, tile_vnni::<5>, tile_vnni::<6>];
+        debug_assert_eq!(blocks, 1);
+        // SAFETY: the caller's word.
+        unsafe { TILES[rows - 1](args) }
     }
 }
 
 /// # Safety
 /// The contract of [`Family::tile`].
 #[target_feature(enable = "avx2")]
-unsafe fn tile<const R: usize, const C: usize>(tile: &Tile) {
+unsafe fn tile<const R: usize>(tile: &Tile) {
     // SAFETY: the caller's word about every pointer; the features are enabled here.
     unsafe {
-        let mut sums = [[_mm256_loadu_si256(tile.start.cast()), _mm256_loadu_si256(tile.start.add(8).cast())]; R];
+        let mut sums =
+            [[_mm256_loadu_si256(tile.start.cast()), _mm256_loadu_si256(tile.start.add(8).cast())]; R];
         let ones = _mm256_set1_epi16(1);
         let mut b = tile.b;
         for k in (0..tile.depth).step_by(4) {
@@ -268,10 +272,11 @@ unsafe fn tile<const R: usize, const C: usize>(tile: &Tile) {
 /// # Safety
 /// The contract of [`Family::tile`].
 #[target_feature(enable = "avx2,avxvnni")]
-unsafe fn tile_vnni<const R: usize, const C: usize>(tile: &Tile) {
+unsafe fn tile_vnni<const R: usize>(tile: &Tile) {
     // SAFETY: the caller's word about every pointer; the features are enabled here.
     unsafe {
-        let mut sums = [[_mm256_loadu_si256(tile.start.cast()), _mm256_loadu_si256(tile.start.add(8).cast())]; R];
+        let mut sums =
+            [[_mm256_loadu_si256(tile.start.cast()), _mm256_loadu_si256(tile.start.add(8).cast())]; R];
         let mut b = tile.b;
         for k in (0..tile.depth).step_by(4) {
             let lines = [_mm256_loadu_si256(b.cast()), _mm256_loadu_si256(b.add(32).cast())];

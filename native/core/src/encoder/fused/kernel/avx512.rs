@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Family, LANES, Lanes, TILE_STRIDE, Tile, by_size};
+use super::{Family, LANES, Lanes, TILE_STRIDE, Tile, TileFn};
 use crate::encoder::fused::forward::{self, Job};
 
 pub(super) fn is_available() -> bool {
@@ -176,13 +176,23 @@ impl Family for Avx512 {
 
     #[inline(always)]
     unsafe fn tile(args: &Tile, rows: usize, blocks: usize) {
-        by_size!(tile, args, rows, blocks, [1 2 3 4 5 6 7 8], [1 2 3]);
+        const TILES: [[TileFn; 3]; 8] = [
+            [tile::<1, 1>, tile::<1, 2>, tile::<1, 3>],
+            [tile::<2, 1>, tile::<2, 2>, tile::<2, 3>],
+            [tile::<3, 1>, tile::<3, 2>, tile::<3, 3>],
+            [tile::<4, 1>, tile::<4, 2>, tile::<4, 3>],
+            [tile::<5, 1>, tile::<5, 2>, tile::<5, 3>],
+            [tile::<6, 1>, tile::<6, 2>, tile::<6, 3>],
+            [tile::<7, 1>, tile::<7, 2>, tile::<7, 3>],
+            [tile::<8, 1>, tile::<8, 2>, tile::<8, 3>],
+        ];
+        // SAFETY: the caller's word.
+        unsafe { TILES[rows - 1][blocks - 1](args) }
     }
 }
 
 /// # Safety
 /// The contract of [`Family::tile`].
-#[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn tile<const R: usize, const C: usize>(tile: &Tile) {
     // SAFETY: the caller's word about every pointer; the features are enabled here.

@@ -60,7 +60,7 @@ pub(super) trait Lanes: Copy {
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Rounds to the nearest integer.
     unsafe fn round(self) -> Self;
-    /// `self * 2^exponent` for whole exponents in -126..=0 and `self` in 0.5..=2.
+    /// `self * 2^exponent` for whole exponents in -126..=7 and `self` in 0.5..=2.
     unsafe fn scale_by_power_of_two(self, exponent: Self) -> Self;
     /// Rounds to integers, cuts to -128..=127 and stores them as bytes, the top bit flipped where `flip` is
     /// 0x80.
@@ -108,23 +108,8 @@ pub(super) trait Family {
     unsafe fn tile(tile: &Tile, rows: usize, blocks: usize);
 }
 
-/// Calls `$tile::<R, C>` for the run-time sizes `$rows`, `$blocks`.
-macro_rules! by_size {
-    ($tile:ident, $args:expr, $rows:expr, $blocks:expr, [$($r:literal)*], $c:tt) => {
-        match $rows {
-            $($r => by_size!(@blocks $tile, $args, $blocks, $r, $c),)*
-            _ => unreachable!("a tile of {} rows", $rows),
-        }
-    };
-    (@blocks $tile:ident, $args:expr, $blocks:expr, $r:literal, [$($c:literal)*]) => {
-        match $blocks {
-            // SAFETY: the caller of `Family::tile` vouches for features and pointers.
-            $($c => unsafe { $tile::<$r, $c>($args) },)*
-            _ => unreachable!("a tile of {} blocks", $blocks),
-        }
-    };
-}
-use by_size;
+/// A family's product tile for one number of rows and blocks.
+pub(super) type TileFn = unsafe fn(&Tile);
 
 /// A family of kernels by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
