@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,22 @@ BLOCK_OUTPUTS = 16
 BLOCK_INPUTS = 4
 ALIGNMENT = 64
 LARGEST = 127
+# How much of a column's activation range moves into its weights. Measured on all-MiniLM-L6-v2 with 210 questions:
+# mean cosine 0.9977 at 0 (none moves), 0.9981 at 0.3, 0.9991 at 0.6, 0.9987 at 0.8. Only the inputs of qkv and widen
+# have outliers (largest column 3 to 16 times the median); the other two gain nothing and stay plain.
+SMOOTHING = 0.6
 
 Floats = NDArray[np.float32]
 Tensors = dict[str, NDArray[Any]]
 
 
-def quantize_encoder(model: Path | str | Module, path: Path, *, pooling: str = "mean") -> None:
+def quantize_encoder(
+    model: Path | str | Module,
+    path: Path,
+    *,
+    pooling: str = "mean",
+    calibration: Sequence[Sequence[int]] | None = None,
+) -> None:
     """Write the weights of a BERT encoder as int8 with one float32 scale per output channel.
 
     The layout stands at the top of native/core/src/encoder/fused/weights.rs.
@@ -40,6 +50,8 @@ def quantize_encoder(model: Path | str | Module, path: Path, *, pooling: str = "
         model: A transformers ``BertModel`` in float32 with every adapter merged, or its directory.
         path: The file to write.
         pooling: ``mean`` or ``cls``: how token vectors become the sentence vector.
+        calibration: Token ids of texts, special tokens included, on which the range of each activation column is
+            measured; columns with a large range are scaled down and their weights up. None scales nothing.
 
     Raises:
         ExportError: the fused encoder does not compute this architecture; the message says which part.
@@ -50,9 +62,8 @@ def quantize_encoder(model: Path | str | Module, path: Path, *, pooling: str = "
         model = AutoModel.from_pretrained(str(model), local_files_only=True)
     config = encoder_config(model, pooling)
     state = {name: _floats(name, value) for name, value in model.state_dict().items() if value.is_floating_point()}
-    tensors: Tensors = {}
-    for name, values in _tensors(state, config):
-        tensors[name] = values
+    ranges = activation_ranges(model, calibration) if calibration else {}
+    tensors: Tensors = dict(_tensors(state, config, ranges))
     _write(tensors, {CONFIG_KEY: json.dumps(config, sort_keys=True)}, path)
 
 
@@ -96,6 +107,49 @@ def encoder_config(model: Any, pooling: str) -> dict[str, Any]:
     }
 
 
+def activation_ranges(model: Any, calibration: Sequence[Sequence[int]]) -> dict[str, Floats]:
+    """Return the largest absolute activation of each input column of qkv and widen, by layer and matrix."""
+    import torch
+
+    ranges: dict[str, Floats] = {}
+
+    def watch(name: str) -> Any:
+        def hook(_: Any, arguments: tuple[Any, ...]) -> None:
+            found = arguments[0].detach().abs().flatten(0, -2).amax(0).float().cpu().numpy()
+            ranges[name] = np.maximum(ranges[name], found) if name in ranges else found
+
+        return hook
+
+    hooks = []
+    for index, layer in enumerate(model.encoder.layer):
+        hooks.append(layer.attention.self.query.register_forward_pre_hook(watch(f"layers.{index}.qkv")))
+        hooks.append(layer.intermediate.dense.register_forward_pre_hook(watch(f"layers.{index}.widen")))
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for ids in calibration:
+                model(input_ids=torch.tensor([list(ids)], device=model.device))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return ranges
+
+
+def smoothing_factors(weights: Floats, ranges: Floats) -> Floats:
+    """Return what the inputs (one per column of ``weights``) are multiplied by, and the columns divided.
+
+    SmoothQuant's balance: range ** 0.6 / largest weight ** 0.4, with the typical factor kept at 1.
+    """
+    inputs = np.maximum(ranges, ranges.max() * 1e-3 + np.finfo(np.float32).tiny)
+    outputs = np.abs(weights).max(axis=0)
+    outputs = np.maximum(outputs, outputs.max() * 1e-3 + np.finfo(np.float32).tiny)
+    balance = inputs**SMOOTHING / outputs ** (1 - SMOOTHING)
+    factors: Floats = (np.exp(np.log(balance).mean()) / balance).astype(np.float32)
+    return factors
+
+
 def quantize_rows(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
     """Return ``matrix`` (outputs, inputs) as int8 in -127..127 and one scale per row; a row of zeros has scale 0."""
     scales = (np.abs(matrix).max(axis=1) / LARGEST).astype(np.float32)
@@ -117,7 +171,9 @@ def _floats(name: str, value: Any) -> Floats:
     return values
 
 
-def _tensors(state: Mapping[str, Floats], config: Mapping[str, Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+def _tensors(
+    state: Mapping[str, Floats], config: Mapping[str, Any], ranges: Mapping[str, Floats]
+) -> Iterator[tuple[str, NDArray[Any]]]:
     words, word_scales = quantize_rows(state["embeddings.word_embeddings.weight"])
     yield "embeddings.words", words
     yield "embeddings.words.scale", word_scales
@@ -137,10 +193,10 @@ def _tensors(state: Mapping[str, Floats], config: Mapping[str, Any]) -> Iterator
         root = np.float32(head_size**0.5)
         weights = np.concatenate([query[0] / root, key[0], value[0]])
         biases = np.concatenate([query[1] / root, key[1], value[1]])
-        yield from _matrix(f"{new}.qkv", weights, biases)
-        yield from _matrix(f"{new}.output", *linear("attention.output.dense"))
-        yield from _matrix(f"{new}.widen", *linear("intermediate.dense"))
-        yield from _matrix(f"{new}.narrow", *linear("output.dense"))
+        yield from _matrix(f"{new}.qkv", weights, biases, ranges)
+        yield from _matrix(f"{new}.output", *linear("attention.output.dense"), ranges)
+        yield from _matrix(f"{new}.widen", *linear("intermediate.dense"), ranges)
+        yield from _matrix(f"{new}.narrow", *linear("output.dense"), ranges)
         yield from _norm(state, f"{old}.attention.output.LayerNorm", f"{new}.attention_norm")
         yield from _norm(state, f"{old}.output.LayerNorm", f"{new}.norm")
 
@@ -150,7 +206,13 @@ def _norm(state: Mapping[str, Floats], old: str, new: str) -> Iterator[tuple[str
         yield f"{new}.{name}", state[f"{old}.{name}"]
 
 
-def _matrix(name: str, weights: Floats, biases: Floats) -> Iterator[tuple[str, NDArray[Any]]]:
+def _matrix(
+    name: str, weights: Floats, biases: Floats, ranges: Mapping[str, Floats]
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    if name in ranges:
+        factors = smoothing_factors(weights, ranges[name])
+        weights = weights / factors
+        yield f"{name}.smooth", factors
     integers, scales = quantize_rows(weights)
     yield f"{name}.weight", pack(integers)
     yield f"{name}.scale", scales

@@ -46,7 +46,9 @@ class Embedder:
         on_too_long: ``"truncate"`` uses a long text's first tokens and says so in
             :meth:`encode_with_info`; ``"reject"`` raises InputTooLongError.
         threads: How many threads share the work of one call; one text always uses one.
-        onnxruntime_path: The ONNX Runtime library file; None searches for one.
+        backend: ``"auto"`` takes the fused encoder where the bundle has its weights, else ONNX Runtime;
+            ``"fused"`` and ``"onnxruntime"`` insist.
+        onnxruntime_path: The ONNX Runtime library file; None searches for one where it is needed.
 
     Raises:
         BundleNotFoundError, BundleInvalidError, BundleCorruptError, SchemaUnsupportedError,
@@ -60,6 +62,7 @@ class Embedder:
         *,
         on_too_long: Literal["truncate", "reject"] = "truncate",
         threads: int = 1,
+        backend: Literal["auto", "fused", "onnxruntime"] = "auto",
         onnxruntime_path: str | PathLike[str] | None = None,
     ) -> None:
         if on_too_long not in ("truncate", "reject"):
@@ -71,6 +74,7 @@ class Embedder:
             self.path,
             reject_too_long=on_too_long == "reject",
             threads=threads,
+            backend=backend,
             onnxruntime_path=None if onnxruntime_path is None else Path(onnxruntime_path),
             site_packages=site_packages_with_onnxruntime(),
         )
@@ -166,7 +170,7 @@ class Embedder:
 
     @property
     def backend(self) -> str:
-        """Which encoder computes the vectors, for instance ``onnxruntime``."""
+        """Which encoder computes the vectors, ``fused`` or ``onnxruntime``."""
         return self._open().backend
 
     @property
@@ -175,9 +179,10 @@ class Embedder:
         return self._open().fingerprint
 
     @property
-    def onnxruntime_path(self) -> Path:
-        """The ONNX Runtime library in use."""
-        return self._open().onnxruntime[0]
+    def onnxruntime_path(self) -> Path | None:
+        """The ONNX Runtime library in use; None where the fused encoder needs none."""
+        used = self._open().onnxruntime
+        return None if used is None else used[0]
 
     def close(self) -> None:
         """Free the model once the calls in flight are done. A closed embedder can't be used."""

@@ -71,7 +71,9 @@ pub unsafe extern "C" fn cachelora_open(
         let handle = cachelora_embedder {
             fingerprint: format!("{}\0", embedder.fingerprint()),
             backend: format!("{}\0", embedder.backend()),
-            onnxruntime: format!("{}\0", embedder.library().path.display()),
+            onnxruntime: embedder
+                .library()
+                .map_or("\0".to_owned(), |library| format!("{}\0", library.path.display())),
             embedder,
         };
         out[0] = Arc::into_raw(Arc::new(handle)).cast_mut();
@@ -218,7 +220,7 @@ pub unsafe extern "C" fn cachelora_fingerprint(embedder: *const cachelora_embedd
     cachelora_str::of_nul_terminated(unsafe { embedder.as_ref() }.map_or("\0", |handle| &handle.fingerprint))
 }
 
-/// Which encoder computes the vectors, for instance "onnxruntime". Valid while the handle lives; empty
+/// Which encoder computes the vectors, "fused" or "onnxruntime". Valid while the handle lives; empty
 /// for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cachelora_backend(embedder: *const cachelora_embedder) -> cachelora_str {
@@ -226,7 +228,8 @@ pub unsafe extern "C" fn cachelora_backend(embedder: *const cachelora_embedder) 
     cachelora_str::of_nul_terminated(unsafe { embedder.as_ref() }.map_or("\0", |handle| &handle.backend))
 }
 
-/// The path of the ONNX Runtime library in use. Valid while the handle lives; empty for NULL.
+/// The path of the ONNX Runtime library in use; empty where the fused encoder needs none, and for NULL.
+/// Valid while the handle lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cachelora_onnxruntime(embedder: *const cachelora_embedder) -> cachelora_str {
     // SAFETY: the caller's word.

@@ -89,7 +89,7 @@ pub(crate) unsafe fn read(options: *const cachelora_options) -> Result<Options, 
         on_too_long,
         threads: ours.threads as usize,
         onnxruntime_path: (!path.is_empty()).then(|| path.into()),
-        site_packages: Vec::new(),
+        ..Options::default()
     })
 }
 

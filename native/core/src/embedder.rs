@@ -8,6 +8,7 @@ use crate::batch::TokenBatch;
 use crate::bundle::{self, Bundle, Manifest};
 use crate::calibration::Calibration;
 use crate::encoder::Encoder;
+use crate::encoder::fused::{FusedEncoder, Kernel};
 use crate::encoder::onnx::OrtEncoder;
 use crate::encoder::onnx::library::{Library, Search};
 use crate::tokenizer::{Tokenizer, Tokens};
@@ -23,6 +24,18 @@ pub enum OnTooLong {
     Reject,
 }
 
+/// Which encoder computes the vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backend {
+    /// The fused encoder where the bundle has its weights, else ONNX Runtime.
+    #[default]
+    Auto,
+    /// The fused encoder; a bundle without its weights does not open.
+    Fused,
+    /// ONNX Runtime: the float32 reference.
+    OnnxRuntime,
+}
+
 /// How a bundle is opened.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -31,6 +44,11 @@ pub struct Options {
     /// How many threads share the work of one batch; 0 means 1. One text always runs on its caller's
     /// thread.
     pub threads: usize,
+    /// Which encoder computes the vectors.
+    pub backend: Backend,
+    /// The kernel of the fused encoder; None takes the one that the environment variable
+    /// `CACHELORA_KERNEL` names, or the fastest.
+    pub kernel: Option<Kernel>,
     /// The ONNX Runtime library file to use; None searches for one.
     pub onnxruntime_path: Option<PathBuf>,
     /// site-packages directories in which an installed `onnxruntime` wheel is looked for first.
@@ -53,16 +71,20 @@ pub struct InputInfo {
     pub truncated: bool,
 }
 
-/// The sequences of one run of the encoder; larger runs win nothing on a CPU and cost memory.
-const RUN_SEQUENCES: usize = 16;
-/// Sequences share a run only while padding them all to the longest wastes at most this share.
-const RUN_PADDING: f64 = 0.125;
+/// The tokens of one run, where an encoder does not pad: enough to read the weights seldom, few enough to
+/// leave every thread several runs.
+const RUN_TOKENS: usize = 256;
+/// The sequences of one run, where an encoder pads; larger runs win nothing on a CPU and cost memory.
+const PADDED_SEQUENCES: usize = 16;
+/// Padded sequences share a run only while padding them all to the longest wastes at most this share.
+const PADDED_WASTE: f64 = 0.125;
 
 /// An opened bundle. Every method takes `&self` and may be called from any number of threads at once.
 pub struct Embedder {
     bundle: Bundle,
     tokenizer: Tokenizer,
-    encoder: OrtEncoder,
+    encoder: Box<dyn Encoder>,
+    library: Option<Library>,
     calibration: Option<Calibration>,
     on_too_long: OnTooLong,
     threads: usize,
@@ -72,7 +94,7 @@ impl Embedder {
     /// Verifies the bundle in `directory` and loads its model.
     ///
     /// # Errors
-    /// Whatever is wrong with the bundle or with ONNX Runtime; see [`Error`].
+    /// Whatever is wrong with the bundle, or with ONNX Runtime where it is used; see [`Error`].
     pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let bundle = Bundle::open(directory.as_ref())?;
         let manifest = bundle.manifest();
@@ -90,10 +112,10 @@ impl Embedder {
         }
         let calibration =
             bundle.file(bundle::CALIBRATION).map(|path| Calibration::from_file(&path)).transpose()?;
-        let encoder = OrtEncoder::open(&path_of(bundle::ONNX_MODEL), manifest.dimension, &options.search())?;
+        let (encoder, library) = open_encoder(&bundle, options)?;
         let on_too_long = options.on_too_long;
         let threads = options.threads.max(1);
-        Ok(Self { bundle, tokenizer, encoder, calibration, on_too_long, threads })
+        Ok(Self { bundle, tokenizer, encoder, library, calibration, on_too_long, threads })
     }
 
     /// Writes the vector of `text` to `out`, which has [`dimension`](Self::dimension) elements.
@@ -114,8 +136,8 @@ impl Embedder {
 
     /// Writes the vectors of `texts` to `out`, row after row: `texts.len() * dimension` elements.
     ///
-    /// A text's vector is the same alone and in any batch: exactly where lengths agree, and to
-    /// 1e-6 per element where ONNX Runtime pads.
+    /// A text's vector is the same alone and in any batch: bit for bit from the fused encoder, to 1e-6 per
+    /// element from ONNX Runtime, which pads.
     ///
     /// # Errors
     /// As [`embed`](Self::embed); [`Error::InputTooLong`] names the text by its place in `texts`.
@@ -126,7 +148,7 @@ impl Embedder {
             .enumerate()
             .map(|(index, text)| self.tokenize(index, text.as_ref()))
             .collect::<Result<Vec<_>>>()?;
-        let runs = plan_runs(&tokens);
+        let runs = plan_runs(&tokens, self.encoder.pads());
         let dimension = self.dimension();
         let encode_run = |run: &[usize]| -> Result<Vec<f32>> {
             let mut batch = TokenBatch::new();
@@ -164,7 +186,7 @@ impl Embedder {
         self.tokenizer.max_tokens()
     }
 
-    /// Which encoder computes the vectors, for instance `onnxruntime`.
+    /// Which encoder computes the vectors, for instance `fused`.
     pub fn backend(&self) -> &'static str {
         self.encoder.name()
     }
@@ -180,9 +202,9 @@ impl Embedder {
         self.bundle.manifest()
     }
 
-    /// The ONNX Runtime library in use.
-    pub fn library(&self) -> &Library {
-        self.encoder.library()
+    /// The ONNX Runtime library in use; None where it is not needed.
+    pub fn library(&self) -> Option<&Library> {
+        self.library.as_ref()
     }
 
     /// The similarity from which on an answer cached for `domain` may be reused, so that at most the
@@ -230,23 +252,71 @@ impl Embedder {
     }
 }
 
-/// Groups texts of similar length; returns runs of indices into `tokens`, the longest texts first.
+/// Opens what the options ask for, and says which ONNX Runtime it uses.
+fn open_encoder(bundle: &Bundle, options: &Options) -> Result<(Box<dyn Encoder>, Option<Library>)> {
+    let missing = |name: &str, backend: &str| Error::BundleInvalid {
+        path: bundle.directory().join(bundle::MANIFEST),
+        problem: format!("files: '{name}' is missing, which backend {backend} needs; export the bundle again"),
+    };
+    let weights = bundle.file(bundle::INT8_WEIGHTS);
+    match (options.backend, weights) {
+        (Backend::Fused, None) => Err(missing(bundle::INT8_WEIGHTS, "fused")),
+        (Backend::Auto | Backend::Fused, Some(weights)) => {
+            let encoder = FusedEncoder::open(&weights, options.kernel)?;
+            let manifest = bundle.manifest();
+            let sizes = [
+                ("dimension", encoder.dimension(), manifest.dimension),
+                ("vocabulary", encoder.vocabulary_size(), manifest.architecture.vocab_size),
+                ("positions", encoder.max_tokens(), encoder.max_tokens().max(manifest.max_tokens)),
+            ];
+            for (key, found, expected) in sizes {
+                if found != expected {
+                    return Err(Error::BundleInvalid {
+                        path: weights,
+                        problem: format!("{key} is {found}, the manifest asks for {expected}"),
+                    });
+                }
+            }
+            Ok((Box::new(encoder), None))
+        }
+        (Backend::Auto | Backend::OnnxRuntime, _) => {
+            let model =
+                bundle.file(bundle::ONNX_MODEL).ok_or_else(|| missing(bundle::ONNX_MODEL, "onnxruntime"))?;
+            let encoder = OrtEncoder::open(&model, bundle.manifest().dimension, &options.search())?;
+            let library = encoder.library().clone();
+            Ok((Box::new(encoder), Some(library)))
+        }
+    }
+}
+
+/// Groups texts into runs of indices into `tokens`, the longest texts first; texts of similar length where
+/// the encoder pads.
 ///
 /// Long runs first keeps the threads evenly loaded to the end.
-fn plan_runs(tokens: &[Tokens]) -> Vec<Vec<usize>> {
+fn plan_runs(tokens: &[Tokens], pads: bool) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..tokens.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(tokens[index].ids.len()));
     let mut runs: Vec<Vec<usize>> = Vec::new();
+    let mut total = 0;
     for index in order {
         let length = tokens[index].ids.len();
-        match runs.last_mut() {
-            Some(run)
-                if run.len() < RUN_SEQUENCES
-                    && length as f64 >= (1.0 - RUN_PADDING) * tokens[run[0]].ids.len() as f64 =>
-            {
-                run.push(index);
+        let fits = |run: &Vec<usize>| {
+            if pads {
+                run.len() < PADDED_SEQUENCES
+                    && length as f64 >= (1.0 - PADDED_WASTE) * tokens[run[0]].ids.len() as f64
+            } else {
+                total + length <= RUN_TOKENS
             }
-            _ => runs.push(vec![index]),
+        };
+        match runs.last_mut() {
+            Some(run) if fits(run) => {
+                run.push(index);
+                total += length;
+            }
+            _ => {
+                runs.push(vec![index]);
+                total = length;
+            }
         }
     }
     runs
@@ -290,17 +360,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_cover_every_text_once_and_waste_little(lengths in prop::collection::vec(2..200_usize, 0..80)) {
-            let tokens: Vec<Tokens> = lengths.iter().map(|&length| Tokens { ids: vec![0; length], count: length }).collect();
-            let runs = plan_runs(&tokens);
+        fn runs_cover_every_text_once_and_waste_little(
+            lengths in prop::collection::vec(2..200_usize, 0..80),
+            pads: bool,
+        ) {
+            let tokens: Vec<Tokens> =
+                lengths.iter().map(|&length| Tokens { ids: vec![0; length], count: length }).collect();
+            let runs = plan_runs(&tokens, pads);
             let mut seen: Vec<usize> = runs.iter().flatten().copied().collect();
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
             for run in runs {
-                prop_assert!(run.len() <= RUN_SEQUENCES);
-                let longest = run.iter().map(|&index| lengths[index]).max().unwrap() as f64;
-                for index in run {
-                    prop_assert!(lengths[index] as f64 >= (1.0 - RUN_PADDING) * longest);
+                if pads {
+                    prop_assert!(run.len() <= PADDED_SEQUENCES);
+                    let longest = run.iter().map(|&index| lengths[index]).max().unwrap() as f64;
+                    for index in run {
+                        prop_assert!(lengths[index] as f64 >= (1.0 - PADDED_WASTE) * longest);
+                    }
+                } else {
+                    prop_assert!(run.iter().map(|&index| lengths[index]).sum::<usize>() <= RUN_TOKENS);
                 }
             }
         }

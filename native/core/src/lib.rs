@@ -37,5 +37,5 @@ pub mod pooling;
 pub mod similarity;
 pub mod tokenizer;
 
-pub use embedder::{Embedder, InputInfo, OnTooLong, Options};
+pub use embedder::{Backend, Embedder, InputInfo, OnTooLong, Options};
 pub use error::{Error, Result};

@@ -130,6 +130,6 @@ fn another_library_can_not_be_loaded_once_one_is() {
         Options { onnxruntime_path: Some("/nowhere/libonnxruntime.so".into()), ..Options::default() };
     let Err(error) = Embedder::open(TINY.join("bundle"), &options) else { panic!("it opened") };
     assert!(error.to_string().contains("already uses"), "{error}");
-    let same = Options { onnxruntime_path: Some(EMBEDDER.library().path.clone()), ..Options::default() };
+    let same = Options { onnxruntime_path: Some(EMBEDDER.library().unwrap().path.clone()), ..Options::default() };
     assert!(Embedder::open(TINY.join("bundle"), &same).is_ok());
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cachelora::{Embedder, InputInfo, OnTooLong, Options};
+use cachelora::{Backend, Embedder, Error, InputInfo, OnTooLong, Options};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyByteArray;
@@ -18,17 +18,27 @@ pub(crate) struct NativeEmbedder {
 #[pymethods]
 impl NativeEmbedder {
     #[new]
-    #[pyo3(signature = (path, *, reject_too_long, threads, onnxruntime_path, site_packages))]
+    #[pyo3(signature = (path, *, reject_too_long, threads, backend, onnxruntime_path, site_packages))]
     fn open(
         py: Python<'_>,
         path: PathBuf,
         reject_too_long: bool,
         threads: usize,
+        backend: &str,
         onnxruntime_path: Option<PathBuf>,
         site_packages: Vec<PathBuf>,
     ) -> PyResult<Self> {
         let on_too_long = if reject_too_long { OnTooLong::Reject } else { OnTooLong::Truncate };
-        let options = Options { on_too_long, threads, onnxruntime_path, site_packages };
+        let backend = match backend {
+            "auto" => Backend::Auto,
+            "fused" => Backend::Fused,
+            "onnxruntime" => Backend::OnnxRuntime,
+            other => {
+                let problem = format!("backend {other:?}: there are auto, fused and onnxruntime");
+                return Err(exception(py, &Error::InvalidArgument(problem)));
+            }
+        };
+        let options = Options { on_too_long, threads, backend, kernel: None, onnxruntime_path, site_packages };
         let opened = py.detach(|| Embedder::open(path, &options));
         Ok(Self { embedder: opened.map_err(|error| exception(py, &error))? })
     }
@@ -83,10 +93,11 @@ impl NativeEmbedder {
         self.embedder.fingerprint()
     }
 
-    /// The path of the ONNX Runtime library in use, where it came from, and its version.
+    /// The path of the ONNX Runtime library in use, where it came from, and its version; None where it is not
+    /// needed.
     #[getter]
-    fn onnxruntime(&self) -> (PathBuf, &'static str, String) {
-        let library = self.embedder.library();
-        (library.path.clone(), library.source.name(), library.version.clone())
+    fn onnxruntime(&self) -> Option<(PathBuf, &'static str, String)> {
+        let library = self.embedder.library()?;
+        Some((library.path.clone(), library.source.name(), library.version.clone()))
     }
 }

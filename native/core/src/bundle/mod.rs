@@ -14,9 +14,11 @@ pub use manifest::{Adapter, Architecture, BaseModel, FileEntry, Manifest, Parity
 pub const MANIFEST: &str = "cachelora.json";
 /// The merged model in float32 with pooling and normalisation in the graph.
 pub const ONNX_MODEL: &str = "model.onnx";
+/// The same merged weights in int8 for the fused encoder.
+pub const INT8_WEIGHTS: &str = "encoder.int8.safetensors";
 /// The Hugging Face fast tokenizer.
 pub const TOKENIZER: &str = "tokenizer.json";
-/// The calibrated thresholds; the one file that a bundle may lack.
+/// The calibrated thresholds, which a bundle may lack.
 pub const CALIBRATION: &str = "calibration.json";
 
 /// A verified bundle.
@@ -43,8 +45,10 @@ impl Bundle {
             });
         }
         let manifest = Manifest::from_file(&path)?;
-        for name in [ONNX_MODEL, TOKENIZER] {
-            if !manifest.files.contains_key(name) {
+        let has = |name: &str| manifest.files.contains_key(name);
+        // Either model will do: the fused encoder's weights, or the graph.
+        for (name, there) in [(ONNX_MODEL, has(ONNX_MODEL) || has(INT8_WEIGHTS)), (TOKENIZER, has(TOKENIZER))] {
+            if !there {
                 return Err(Error::BundleInvalid { path, problem: format!("files: '{name}' is missing") });
             }
         }

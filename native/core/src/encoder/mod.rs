@@ -21,6 +21,9 @@ pub trait Encoder: Send + Sync {
     /// The length of a vector.
     fn dimension(&self) -> usize;
 
+    /// Whether sequences of one batch are padded to the longest of them.
+    fn pads(&self) -> bool;
+
     /// A short name of the implementation, for instance `onnxruntime`.
     fn name(&self) -> &'static str;
 }

@@ -40,6 +40,9 @@ use crate::{Error, Result};
 /// Tokens of a run at most, unless one sequence alone is longer; bounds the scratch memory of a caller.
 const RUN_TOKENS: usize = 256;
 
+/// The environment variable that names the kernel where no option does.
+const KERNEL_VARIABLE: &str = "CACHELORA_KERNEL";
+
 /// A BERT-family encoder on the CPU, without ONNX Runtime.
 ///
 /// Callers share one map of the weights. Scratch memory is lent from a lock-free queue: it is allocated
@@ -64,13 +67,18 @@ impl Default for Caller {
 }
 
 impl FusedEncoder {
-    /// Maps the weight file, for `kernel` or the fastest kernel of this machine.
+    /// Maps the weight file, for `kernel`; None takes the kernel that the environment variable
+    /// `CACHELORA_KERNEL` names, or the fastest of this machine.
     ///
     /// # Errors
     /// [`Error::BundleNotFound`] and [`Error::BundleInvalid`] for the file, [`Error::InvalidArgument`] for a
     /// kernel that this machine does not run.
     pub fn open(path: &Path, kernel: Option<Kernel>) -> Result<Self> {
-        let kernel = kernel.unwrap_or_else(Kernel::detect);
+        let kernel = match (kernel, std::env::var(KERNEL_VARIABLE)) {
+            (Some(kernel), _) => kernel,
+            (None, Ok(name)) if !name.is_empty() => name.parse()?,
+            (None, _) => Kernel::detect(),
+        };
         if !kernel.is_available() {
             return Err(Error::InvalidArgument(format!(
                 "kernel {kernel} does not run on this machine; the fastest that does is {}",
@@ -147,6 +155,10 @@ impl Encoder for FusedEncoder {
 
     fn dimension(&self) -> usize {
         self.model.config.hidden_size
+    }
+
+    fn pads(&self) -> bool {
+        false
     }
 
     fn name(&self) -> &'static str {

@@ -132,6 +132,10 @@ impl Encoder for OrtEncoder {
         self.dimension
     }
 
+    fn pads(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         "onnxruntime"
     }
