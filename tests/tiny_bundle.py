@@ -2,8 +2,8 @@
 
     python tests/tiny_bundle.py DIRECTORY
 
-writes DIRECTORY/{base,adapter,bundle} and DIRECTORY/golden.json: texts with the vectors that PyTorch gives for the
-base with its adapter, not merged. Weights are random but seeded; nothing is downloaded.
+writes DIRECTORY/{base,adapter,bundle,bundle-int8}, the last also with int8 weights, and DIRECTORY/golden.json: texts
+with the vectors that PyTorch gives for the base with its adapter, not merged. Weights are random but seeded; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -218,8 +218,9 @@ def main(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     base = make_base(root / "base")
     adapter = make_adapter(base, root / "adapter")
-    export_bundle(str(base), str(adapter), root / "bundle", force=True)
-    record_calibration(root / "bundle", CALIBRATION)
+    for name, int8 in (("bundle", False), ("bundle-int8", True)):
+        export_bundle(str(base), str(adapter), root / name, int8=int8, force=True)
+        record_calibration(root / name, CALIBRATION)
     encoder = load_encoder(str(base), str(adapter))
     texts = [*EDGE_TEXTS, *texts_of_many_lengths(plain_tokenizer(encoder), MAX_TOKENS)]
     # One at a time: padding would add its own rounding.

@@ -17,6 +17,7 @@ from cachelora_export.errors import ExportError
 from cachelora_export.graph import ensure_normalised, write_graph
 from cachelora_export.manifest import (
     GRAPH,
+    INT8_WEIGHTS,
     MANIFEST,
     TOKENIZER,
     AdapterEntry,
@@ -27,11 +28,13 @@ from cachelora_export.manifest import (
     fingerprint,
 )
 from cachelora_export.merge import merged_encoder
-from cachelora_export.parity import measure_parity, texts_of_many_lengths
+from cachelora_export.parity import measure_int8_parity, measure_parity, texts_of_many_lengths
+from cachelora_export.quantize import quantize_encoder
 from cachelora_export.tokenizer import plain_tokenizer, write_tokenizer
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
 
 __all__ = ["export_bundle", "verify_bundle"]
 
@@ -42,6 +45,7 @@ def export_bundle(
     output: Path,
     *,
     parity_texts: list[str] | None = None,
+    int8: bool = True,
     force: bool = False,
 ) -> Manifest:
     """Merge an adapter into its base, export it, prove parity and write the bundle ``output``.
@@ -53,6 +57,7 @@ def export_bundle(
         adapter_name: See :func:`cachelora_training.adapters.resolve_adapter`; None exports the bare base.
         output: The bundle's directory.
         parity_texts: What the exported model is compared on; None makes 200 texts of 3 to 128 tokens.
+        int8: Also write int8 weights for the fused encoder, where it computes this architecture.
         force: Replace an existing directory.
 
     Returns:
@@ -85,6 +90,9 @@ def export_bundle(
             max_tokens=max_tokens,
             reference_name=_reference_name(base, adapter),
         )
+        files = [GRAPH, TOKENIZER]
+        if int8 and _write_int8(encoder, tokenizer, max_tokens, directory / INT8_WEIGHTS):
+            files.append(INT8_WEIGHTS)
         unsigned = Manifest(
             created_by=f"cachelora-export {__version__}",
             base_model=BaseEntry(
@@ -99,11 +107,17 @@ def export_bundle(
             normalize=True,
             max_tokens=max_tokens,
             dimension=int(encoder.get_embedding_dimension() or 0),
-            files={name: _file_entry(directory / name) for name in (GRAPH, TOKENIZER)},
+            files={name: _file_entry(directory / name) for name in files},
             parity=parity,
         )
         manifest = unsigned.model_copy(update={"fingerprint": fingerprint(unsigned)})
         (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        if INT8_WEIGHTS in files:
+            note("comparing int8 with float32")
+            # The record is no part of the fingerprint, so it can be added to the bundle that it was measured on.
+            record = parity | {"int8": measure_int8_parity(directory, texts)}
+            manifest = manifest.model_copy(update={"parity": record})
+            (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
 
@@ -132,6 +146,24 @@ def verify_bundle(path: Path) -> Manifest:
     if fingerprint(manifest) != manifest.fingerprint:
         raise BundleCorruptError(f"{place}: fingerprint: does not agree with the rest of the manifest")
     return manifest
+
+
+def _write_int8(encoder: SentenceTransformer, tokenizer: Tokenizer, max_tokens: int, path: Path) -> bool:
+    """Write the fused encoder's weights; say why and return False where it does not compute this model."""
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    others = [type(module).__name__ for module in encoder if not isinstance(module, Normalize | Pooling | Transformer)]
+    tokenizer.enable_truncation(max_tokens)
+    calibration = [tokenizer.encode(text).ids for text in texts_of_many_lengths(tokenizer, max_tokens)]
+    tokenizer.no_truncation()
+    try:
+        if others:
+            raise ExportError(f"the fused encoder has no module {', '.join(others)}")
+        quantize_encoder(transformer_of(encoder), path, pooling=_pooling(encoder), calibration=calibration)
+    except ExportError as error:
+        note(f"no int8 weights: {error}; this bundle runs through ONNX Runtime")
+        return False
+    return True
 
 
 def _file_entry(path: Path) -> FileEntry:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 __all__ = [
     "CALIBRATION",
     "GRAPH",
+    "INT8_WEIGHTS",
     "MANIFEST",
     "SCHEMA_VERSION",
     "TOKENIZER",
@@ -24,6 +25,7 @@ __all__ = [
 SCHEMA_VERSION = "1.0"
 MANIFEST = "cachelora.json"
 GRAPH = "model.onnx"
+INT8_WEIGHTS = "encoder.int8.safetensors"
 TOKENIZER = "tokenizer.json"
 CALIBRATION = "calibration.json"
 

@@ -16,9 +16,8 @@ from cachelora_export.errors import ExportError
 if TYPE_CHECKING:
     from torch.nn import Module
 
-__all__ = ["INT8_WEIGHTS", "quantize_encoder"]
+__all__ = ["quantize_encoder"]
 
-INT8_WEIGHTS = "encoder.int8.safetensors"
 CONFIG_KEY = "cachelora_encoder"
 LAYOUT = 1
 # The kernels read 16 outputs by 4 inputs at a time, and one line of 64 bytes best from its own multiple of 64.

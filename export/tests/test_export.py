@@ -52,7 +52,7 @@ def test_the_adapter_is_in_the_bundle(exported, models):
     output, manifest = exported
     base, adapter = models
     text = TEXTS[0]
-    with Embedder(output) as embedder:
+    with Embedder(output, backend="onnxruntime") as embedder:
         vector = embedder.encode(text)
         probe = manifest.parity["probe"]
         assert embedder.encode(probe["text"]) @ np.array(probe["vector"], dtype=np.float32) >= 0.99999
@@ -76,7 +76,7 @@ def test_the_manifest(exported, models):
         128,
         32,
     )
-    assert set(kept["files"]) == {"model.onnx", "tokenizer.json"}
+    assert set(kept["files"]) == {"encoder.int8.safetensors", "model.onnx", "tokenizer.json"}
     assert str(base.parent) not in (output / "cachelora.json").read_text()
     with Embedder(output) as embedder:
         assert embedder.fingerprint == kept["fingerprint"]
@@ -102,7 +102,7 @@ def test_two_exports_are_the_same_bytes(exported, models, tmp_path):
     output, _ = exported
     base, adapter = models
     export_bundle(str(base), str(adapter), tmp_path / "again")
-    for name in ("cachelora.json", "model.onnx", "tokenizer.json"):
+    for name in ("cachelora.json", "encoder.int8.safetensors", "model.onnx", "tokenizer.json"):
         assert (output / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
 
 

@@ -256,7 +256,9 @@ impl Embedder {
 fn open_encoder(bundle: &Bundle, options: &Options) -> Result<(Box<dyn Encoder>, Option<Library>)> {
     let missing = |name: &str, backend: &str| Error::BundleInvalid {
         path: bundle.directory().join(bundle::MANIFEST),
-        problem: format!("files: '{name}' is missing, which backend {backend} needs; export the bundle again"),
+        problem: format!(
+            "files: '{name}' is missing, which backend {backend} needs; export the bundle again"
+        ),
     };
     let weights = bundle.file(bundle::INT8_WEIGHTS);
     match (options.backend, weights) {

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use cachelora::encoder::fused::Kernel;
 use cachelora::similarity::cosine_of_units;
-use cachelora::{Embedder, Error, OnTooLong, Options};
+use cachelora::{Backend, Embedder, Error, OnTooLong, Options};
 use serde_json::Value;
 
 static TINY: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -130,6 +131,65 @@ fn another_library_can_not_be_loaded_once_one_is() {
         Options { onnxruntime_path: Some("/nowhere/libonnxruntime.so".into()), ..Options::default() };
     let Err(error) = Embedder::open(TINY.join("bundle"), &options) else { panic!("it opened") };
     assert!(error.to_string().contains("already uses"), "{error}");
-    let same = Options { onnxruntime_path: Some(EMBEDDER.library().unwrap().path.clone()), ..Options::default() };
+    let same =
+        Options { onnxruntime_path: Some(EMBEDDER.library().unwrap().path.clone()), ..Options::default() };
     assert!(Embedder::open(TINY.join("bundle"), &same).is_ok());
+}
+
+/// The bundle with int8 weights: the fused encoder is its default.
+fn open_int8(options: &Options) -> Embedder {
+    Embedder::open(TINY.join("bundle-int8"), options).unwrap()
+}
+
+#[test]
+fn int8_vectors_are_close_to_pytorchs() {
+    for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+        let embedder = open_int8(&Options { kernel: Some(kernel), ..Options::default() });
+        assert_eq!(embedder.backend(), "fused");
+        assert!(embedder.library().is_none());
+        let mut vector = vec![0.0; embedder.dimension()];
+        let mut sum = 0.0;
+        for (text, expected) in GOLDEN.texts.iter().zip(&GOLDEN.vectors) {
+            embedder.embed(text, &mut vector).unwrap();
+            let cosine = cosine_of_units(&vector, expected);
+            assert!(cosine >= 0.99, "{kernel}: {cosine} for {text:?}");
+            sum += cosine;
+        }
+        let mean = sum / GOLDEN.texts.len() as f32;
+        assert!(mean >= 0.998, "{kernel}: {mean}");
+    }
+}
+
+#[test]
+fn int8_vectors_have_the_same_bits_in_any_batch_and_from_any_number_of_threads() {
+    let alone = open_int8(&Options::default());
+    let dimension = alone.dimension();
+    let mut expected = vec![0.0; GOLDEN.texts.len() * dimension];
+    for (text, row) in GOLDEN.texts.iter().zip(expected.chunks_exact_mut(dimension)) {
+        alone.embed(text, row).unwrap();
+    }
+    for threads in [1, 2, 5] {
+        let embedder = open_int8(&Options { threads, ..Options::default() });
+        let mut together = vec![0.0; expected.len()];
+        embedder.embed_batch(&GOLDEN.texts, &mut together).unwrap();
+        assert!(together.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()), "{threads} threads");
+    }
+}
+
+#[test]
+fn the_backend_can_be_chosen() {
+    let graph = open_int8(&Options { backend: Backend::OnnxRuntime, ..Options::default() });
+    assert_eq!(graph.backend(), "onnxruntime");
+    assert_eq!(EMBEDDER.backend(), "onnxruntime", "without int8 weights");
+    let options = Options { backend: Backend::Fused, ..Options::default() };
+    let Err(error) = Embedder::open(TINY.join("bundle"), &options) else { panic!("it opened") };
+    assert!(error.to_string().contains("'encoder.int8.safetensors' is missing"), "{error}");
+}
+
+#[test]
+fn a_megabyte_of_text_is_cut() {
+    let embedder = open_int8(&Options::default());
+    let mut vector = vec![0.0; embedder.dimension()];
+    let info = embedder.embed(&"password ".repeat(120_000), &mut vector).unwrap();
+    assert!(info.truncated && info.tokens == 120_002);
 }

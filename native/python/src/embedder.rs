@@ -38,7 +38,8 @@ impl NativeEmbedder {
                 return Err(exception(py, &Error::InvalidArgument(problem)));
             }
         };
-        let options = Options { on_too_long, threads, backend, kernel: None, onnxruntime_path, site_packages };
+        let options =
+            Options { on_too_long, threads, backend, kernel: None, onnxruntime_path, site_packages };
         let opened = py.detach(|| Embedder::open(path, &options));
         Ok(Self { embedder: opened.map_err(|error| exception(py, &error))? })
     }

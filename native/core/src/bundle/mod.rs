@@ -47,7 +47,8 @@ impl Bundle {
         let manifest = Manifest::from_file(&path)?;
         let has = |name: &str| manifest.files.contains_key(name);
         // Either model will do: the fused encoder's weights, or the graph.
-        for (name, there) in [(ONNX_MODEL, has(ONNX_MODEL) || has(INT8_WEIGHTS)), (TOKENIZER, has(TOKENIZER))] {
+        for (name, there) in [(ONNX_MODEL, has(ONNX_MODEL) || has(INT8_WEIGHTS)), (TOKENIZER, has(TOKENIZER))]
+        {
             if !there {
                 return Err(Error::BundleInvalid { path, problem: format!("files: '{name}' is missing") });
             }

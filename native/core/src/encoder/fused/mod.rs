@@ -165,3 +165,6 @@ impl Encoder for FusedEncoder {
         "fused"
     }
 }
+
+#[cfg(test)]
+mod tests;

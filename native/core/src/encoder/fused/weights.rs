@@ -245,6 +245,10 @@ impl Reader<'_> {
     fn matrix(&self, name: &str, depth: usize, columns: usize) -> Result<Matrix, String> {
         let shape = [columns / LANES, depth / 4, LANES, 4];
         let (weights, bytes) = self.int8(&format!("{name}.weight"), &shape)?;
+        // The AVX2 kernel is exact for -127..=127 only.
+        if bytes.contains(&0x80) {
+            return Err(format!("tensor {name}.weight: holds -128, -127 to 127 were expected"));
+        }
         let smooth = format!("{name}.smooth");
         let smooth = match self.tensors.tensor(&smooth) {
             Ok(_) => Some(self.float32(&smooth, &[depth])?),

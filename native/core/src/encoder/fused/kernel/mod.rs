@@ -259,3 +259,6 @@ fn peak_of<F: Family>() -> f64 {
     }
     best
 }
+
+#[cfg(test)]
+mod tests;
