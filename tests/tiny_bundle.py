@@ -3,7 +3,8 @@
     python tests/tiny_bundle.py DIRECTORY
 
 writes DIRECTORY/{base,adapter,bundle,bundle-int8}, the last also with int8 weights, and DIRECTORY/golden.json: texts
-with the vectors that PyTorch gives for the base with its adapter, not merged. Weights are random but seeded; nothing is downloaded.
+with the vectors that PyTorch gives for the base with its adapter, not merged. Weights are random but seeded;
+nothing is downloaded.
 """
 
 from __future__ import annotations

@@ -55,13 +55,10 @@ def quantize_encoder(
     Raises:
         ExportError: the fused encoder does not compute this architecture; the message says which part.
     """
-    if isinstance(model, str | Path):
-        from transformers import AutoModel
-
-        model = AutoModel.from_pretrained(str(model), local_files_only=True)
-    config = encoder_config(model, pooling)
-    state = {name: _floats(name, value) for name, value in model.state_dict().items() if value.is_floating_point()}
-    ranges = activation_ranges(model, calibration) if calibration else {}
+    module = _module(model)
+    config = encoder_config(module, pooling)
+    state = {name: _floats(name, value) for name, value in module.state_dict().items() if value.is_floating_point()}
+    ranges = activation_ranges(module, calibration) if calibration else {}
     tensors: Tensors = dict(_tensors(state, config, ranges))
     _write(tensors, {CONFIG_KEY: json.dumps(config, sort_keys=True)}, path)
 
@@ -157,10 +154,19 @@ def quantize_rows(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
 
 
 def pack(matrix: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return (outputs, inputs) as (outputs / 16, inputs / 4, 16, 4): 64 neighbouring bytes are 16 outputs by 4 inputs."""
+    """Return (outputs, inputs) as (outputs / 16, inputs / 4, 16, 4): 64 neighbouring bytes are 16 by 4 of them."""
     outputs, inputs = matrix.shape
     blocks = matrix.reshape(outputs // BLOCK_OUTPUTS, BLOCK_OUTPUTS, inputs // BLOCK_INPUTS, BLOCK_INPUTS)
     return np.ascontiguousarray(blocks.transpose(0, 2, 1, 3))
+
+
+def _module(model: Path | str | Module) -> Module:
+    if not isinstance(model, str | Path):
+        return model
+    from transformers import AutoModel
+
+    module: Module = AutoModel.from_pretrained(str(model), local_files_only=True)
+    return module
 
 
 def _floats(name: str, value: Any) -> Floats:

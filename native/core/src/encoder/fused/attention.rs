@@ -115,7 +115,7 @@ pub(super) unsafe fn attend<F: Family>(
                 for r in 0..rows {
                     factors[r] = share::<F>(r, scratch.query_scales[row + r], largest[r], length, scratch);
                 }
-                mix::<F>(rows, &factors, size, length, scratch, to.from_row(row), column);
+                mix::<F>(rows, &factors, size, length, scratch, to.rows_from(row), column);
                 row += rows;
             }
         }
@@ -325,13 +325,13 @@ unsafe fn scales_of<V: Lanes>(
 ) {
     // SAFETY: the caller's word; both outputs have room for `length` rounded up to 16.
     unsafe {
-        for row in 0..length {
+        for (row, inverse) in inverses.iter_mut().enumerate().take(length) {
             let from = qkv.at(row, column);
             let mut largest = V::splat(0.0);
             for c in (0..size).step_by(LANES) {
                 largest = largest.max(load_some::<V>(from.add(c), size - c).abs());
             }
-            inverses[row] = largest.largest();
+            *inverse = largest.largest();
         }
         for row in (0..length).step_by(LANES) {
             let largest = V::load(inverses.as_ptr().add(row));

@@ -108,7 +108,7 @@ pub(super) unsafe fn run<F: Family>(job: &mut Job<'_>) {
             product::<F, Store>(input, &layer.qkv, model.weights(&layer.qkv), tokens, qkv);
             let mut start = 0;
             for &end in *ends {
-                let (from, to) = (qkv.from_row(start), context.from_row(start));
+                let (from, to) = (qkv.rows_from(start), context.rows_from(start));
                 attention::attend::<F>(from, end - start, config.heads, head, to);
                 start = end;
             }
@@ -119,14 +119,14 @@ pub(super) unsafe fn run<F: Family>(job: &mut Job<'_>) {
             for row in (0..tokens).step_by(WIDE_ROWS) {
                 let rows = WIDE_ROWS.min(tokens - row);
                 product::<F, Gelu>(
-                    input.from_row(row),
+                    input.rows_from(row),
                     &layer.widen,
                     model.weights(&layer.widen),
                     rows,
                     wide,
                 );
                 quantise::<F>(wide, layer.narrow.smooth(), rows, wide_input);
-                let hidden = hidden.from_row(row);
+                let hidden = hidden.rows_from(row);
                 product::<F, Add>(wide_input, &layer.narrow, model.weights(&layer.narrow), rows, hidden);
             }
             layer_norm::<F>(hidden, &layer.norm, config.epsilon, tokens);
@@ -142,8 +142,8 @@ unsafe fn embed<F: Family>(model: &Model, ids: &[u32], ends: &[usize], to: Rows)
     let words = model.words();
     let mut start = 0;
     for &end in ends {
-        for row in start..end {
-            let id = ids[row] as usize;
+        for (row, &id) in ids.iter().enumerate().take(end).skip(start) {
+            let id = id as usize;
             let word = &words[id * columns..][..columns];
             let position = &model.positions[(row - start) * columns..][..columns];
             // SAFETY: the slices have `columns` elements, a multiple of 16, and so has row `row`.

@@ -20,7 +20,7 @@ pub(super) struct Quantised {
 
 impl Quantised {
     /// The rows from `row` on.
-    pub(super) unsafe fn from_row(self, row: usize) -> Self {
+    pub(super) unsafe fn rows_from(self, row: usize) -> Self {
         // SAFETY: the caller's word: there are that many rows.
         unsafe { Self { bytes: self.bytes.add(row * self.columns), scales: self.scales.add(row), ..self } }
     }
@@ -41,7 +41,7 @@ impl Rows {
     }
 
     /// The rows from `row` on.
-    pub(super) unsafe fn from_row(self, row: usize) -> Self {
+    pub(super) unsafe fn rows_from(self, row: usize) -> Self {
         // SAFETY: the caller's word: there are that many rows.
         unsafe { Self { values: self.at(row, 0), ..self } }
     }
