@@ -205,11 +205,12 @@ size_t cachelora_max_tokens(const cachelora_embedder *embedder);
 // compared. Valid while the handle lives; empty for NULL.
 cachelora_str cachelora_fingerprint(const cachelora_embedder *embedder);
 
-// Which encoder computes the vectors, for instance "onnxruntime". Valid while the handle lives; empty
+// Which encoder computes the vectors, "fused" or "onnxruntime". Valid while the handle lives; empty
 // for NULL.
 cachelora_str cachelora_backend(const cachelora_embedder *embedder);
 
-// The path of the ONNX Runtime library in use. Valid while the handle lives; empty for NULL.
+// The path of the ONNX Runtime library in use; empty where the fused encoder needs none, and for NULL.
+// Valid while the handle lives.
 cachelora_str cachelora_onnxruntime(const cachelora_embedder *embedder);
 
 // Sets `*out` to the similarity from which on an answer cached for `domain` (UTF-8, `domain_len` bytes;
