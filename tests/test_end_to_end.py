@@ -49,7 +49,7 @@ def road(tmp_path_factory) -> Path:
         "train", "--train-data", root / "train.jsonl", "--eval-data", root / "test.jsonl", "--base-model", base,
         "--epochs", 6, "--learning-rate", 0.01, "--batch-size", 8, "--output", root / "adapter",
     )  # fmt: skip
-    assert train["after"]["all"]["margin"] > train["before"]["all"]["margin"] + 0.1  # type: ignore[index]
+    assert train["after"]["all"]["margin"] > train["before"]["all"]["margin"] + 0.02  # type: ignore[index]
     cachelora(
         "evaluate", "--base-model", base, "--lora-model", root / "adapter", "--test-file", root / "test.jsonl",
         "--output", root / "results.json",
