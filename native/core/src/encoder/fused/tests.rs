@@ -230,8 +230,7 @@ fn kernels_agree() {
         for kernel in kernels() {
             for (vector, expected) in encode(&sample.open(kernel), &texts).iter().zip(&expected) {
                 let cosine = cosine_of_units(vector, expected);
-                // Float32 rounding now and then moves a value to the next int8; these models have few columns.
-                assert!(cosine >= 0.9999, "{kernel}: {cosine}");
+                assert!(cosine >= 0.99999, "{kernel}: {cosine}");
             }
         }
     }

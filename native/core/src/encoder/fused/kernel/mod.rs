@@ -56,7 +56,7 @@ pub(super) trait Lanes: Copy {
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
     unsafe fn abs(self) -> Self;
-    /// `self * factor + addend`; the portable family rounds twice, all others once.
+    /// `self * factor + addend`, rounded once.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// Rounds to the nearest integer.
     unsafe fn round(self) -> Self;

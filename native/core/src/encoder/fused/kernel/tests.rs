@@ -80,8 +80,13 @@ fn check_lanes<F: Family>(name: &str, values: &[f32; 64], bytes: &[i8; LANES]) {
             F::V::splat(1.25).scale_by_power_of_two(F::V::load(powers.as_ptr())),
             P::splat(1.25).scale_by_power_of_two(P::load(powers.as_ptr())),
         );
+        same("mul_add", a.mul_add(b, c), x.mul_add(y, z));
         let exact = F::V::load(powers.as_ptr()).mul_add(F::V::splat(3.0), F::V::splat(1.0));
-        same("mul_add", exact, P::load(powers.as_ptr()).mul_add(P::splat(3.0), P::splat(1.0)));
+        same(
+            "mul_add of whole numbers",
+            exact,
+            P::load(powers.as_ptr()).mul_add(P::splat(3.0), P::splat(1.0)),
+        );
         assert_eq!(a.sum().to_bits(), x.sum().to_bits(), "{name}: sum");
         assert_eq!(a.largest(), x.largest(), "{name}: largest");
         for flip in [0, 0x80] {
