@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from cachelora.errors import UsageError
+from cachelora.errors import CacheloraError, UsageError
 
 __all__ = ["calibrate", "evaluate", "train"]
 
@@ -37,7 +37,7 @@ def train(
     ] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout on an update's inputs.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Triplets per step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Triplets per step, of all processes together.")] = None,
     scale: Annotated[float | None, typer.Option(help="What cosines are multiplied by before the softmax.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Where texts are cut.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
@@ -59,6 +59,7 @@ def train(
     """Train a LoRA adapter on triplets."""
     from cachelora.terminal import emit, stdout
 
+    from cachelora_training.processes import is_first, is_first_here, leave
     from cachelora_training.recipe import read_recipe
     from cachelora_training.tables import comparison_table
     from cachelora_training.train import train_adapter
@@ -79,15 +80,24 @@ def train(
             "seed": seed,
         },
     )
-    facts = train_adapter(
-        settings,
-        [*train_data, *(more_train_data or [])],
-        output,
-        dev_data=dev_data or [],
-        eval_data=eval_data or [],
-        allow_leaks=allow_leaks,
-        force=force,
-    )
+    try:
+        facts = train_adapter(
+            settings,
+            [*train_data, *(more_train_data or [])],
+            output,
+            dev_data=dev_data or [],
+            eval_data=eval_data or [],
+            allow_leaks=allow_leaks,
+            force=force,
+        )
+    except CacheloraError:
+        # Every process finds the same fault; one message is enough.
+        if is_first_here():
+            raise
+        raise typer.Exit(1) from None
+    leave()
+    if not is_first():
+        return
     facts["output"] = str(output)
 
     def render() -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from cachelora_training.processes import gathered
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -85,7 +87,7 @@ class GeometryKeepingLoss(nn.Module):
         """Return the loss of one batch; features are those of anchors, positives and, where there are, negatives."""
         columns = list(sentence_features)
         # The model changes what it is given, so the tokens are looked up first.
-        before = torch.cat([self.base.of(column) for column in columns])
+        before = torch.cat([gathered(self.base.of(column).to(column["input_ids"].device)) for column in columns])
         embeddings = [self.model(column)["sentence_embedding"] for column in columns]
         loss: Tensor = self.ranking.compute_loss_from_embeddings(embeddings, labels)
         return loss + self.weight * self.drift(torch.cat(embeddings), before, rows=len(embeddings[0]))

@@ -27,7 +27,8 @@ class Recipe(BaseModel):
         dropout: Share of an update's inputs that is dropped while training.
         epochs: How often each triplet is seen.
         learning_rate: The peak, reached after ``warmup_ratio`` of the steps; it falls linearly to 0.
-        batch_size: Triplets per step; each anchor is compared with all of a batch's positives and negatives.
+        batch_size: Triplets per step, of all processes together; each anchor is compared with all of a batch's
+            positives and negatives.
         scale: The inverse temperature by which cosines are multiplied before the softmax; EXPERIMENTS.md has why 10.
         written_negatives: Whether the near miss of a row reaches the loss; otherwise only other rows' positives do.
         geometry_weight: What it costs to move the cosine of texts of different rows away from the base model's; 0

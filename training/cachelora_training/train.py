@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,6 +25,14 @@ from cachelora_training.errors import AdapterError, LeakError
 from cachelora_training.examples import Examples, read_examples
 from cachelora_training.losses import BaseVectors, GeometryKeepingLoss
 from cachelora_training.measures import measure_by, triplet_similarities
+from cachelora_training.processes import (
+    batches_for_all,
+    gathering,
+    is_first,
+    only_first_speaks,
+    process_count,
+    sampler_of_shares,
+)
 from cachelora_training.provenance import describe_data
 from cachelora_training.questions import leaks
 from cachelora_training.recipe import Recipe
@@ -63,11 +72,13 @@ def train_adapter(
     Besides adapter_model.safetensors (float32) and adapter_config.json the directory holds a model card and
     cachelora_training.json: recipe, seed, versions, hashes of base and data, and the measures of base and
     adapter on ``eval_data``. With ``dev_data`` the adapter's strength is chosen there and written into its alpha.
+    Of several processes only the first writes, and knows all the facts.
 
     Raises:
         RowsError, LeakError, BaseModelError, AdapterError, HubError, OutputExistsError: all of
             them before training starts.
     """
+    only_first_speaks()
     check_output(output, force=force)
     examples = read_examples(train_data)
     test_rows = read_triplets(eval_data) if eval_data else []
@@ -91,6 +102,7 @@ def train_adapter(
         "pairs": len(examples.pairs),
         "unused_pairs": examples.unused,
         "leaks": found,
+        "processes": process_count(),
         "versions": {
             name: version(name)
             for name in (
@@ -102,7 +114,8 @@ def train_adapter(
             )
         },
     }
-    if test_rows:
+    # The other processes help to train; there is nothing else for them to do.
+    if test_rows and is_first():
         note(f"measuring the base model on {len(test_rows)} test triplets")
         # An update whose B is zero changes nothing, so before training this is the base model.
         facts["before"] = _measures(encoder, test_rows)
@@ -112,6 +125,8 @@ def train_adapter(
         + f": {base.name}, rank {recipe.rank}, alpha {recipe.alpha:g}"
     )
     facts["loss"] = train_encoder(encoder, augmented(examples, recipe), recipe)
+    if not is_first():
+        return facts
     if dev_rows:
         note(f"choosing the strength on {len(dev_rows)} dev triplets")
         strength, tried = choose_strength(encoder, dev_rows)
@@ -201,61 +216,65 @@ def datasets_of(examples: Examples, recipe: Recipe) -> DatasetDict:
 def train_encoder(encoder: SentenceTransformer, examples: Examples, recipe: Recipe) -> list[float]:
     """Train the encoder's adapter in place; return the mean loss of each tenth of the steps."""
     import torch
-    from sentence_transformers import (
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
-    from sentence_transformers.sentence_transformer.training_args import BatchSamplers
-    from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+    from sentence_transformers import SentenceTransformerTrainingArguments
+    from transformers import PrinterCallback, ProgressCallback
+
+    from cachelora_training.trainer import AdapterTrainer, EpochCount, Progressing
 
     cuda = torch.cuda.is_available()
-    losses: list[float] = []
+    epoch = EpochCount()
     with tempfile.TemporaryDirectory(prefix="cachelora-train-") as scratch, progress() as display:
         task = display.add_task("train", total=None)
-
-        class Progressing(TrainerCallback):
-            def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                display.update(task, total=state.max_steps)
-
-            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                display.advance(task)
-
-            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-                if "loss" in (logs or {}):
-                    losses.append(float(logs["loss"]))
-
         steps = max(1, round(len(examples) / recipe.batch_size * recipe.epochs))
+        logging_steps = max(1, steps // 10)
         arguments = SentenceTransformerTrainingArguments(
             output_dir=scratch,
             num_train_epochs=recipe.epochs,
+            # The batch of all processes; `sampler_of_shares` gives each its part.
             per_device_train_batch_size=recipe.batch_size,
             learning_rate=recipe.learning_rate,
             warmup_ratio=recipe.warmup_ratio,
             # Two equal texts in one batch would be each other's false negatives.
-            batch_sampler=BatchSamplers.NO_DUPLICATES,
+            batch_sampler=batches_for_all,
+            multi_dataset_batch_sampler=sampler_of_shares(epoch),
             seed=recipe.seed,
             bf16=cuda and torch.cuda.is_bf16_supported(),
             use_cpu=not cuda,
             dataloader_pin_memory=cuda,
+            ddp_backend=None if process_count() == 1 else "nccl" if cuda else "gloo",
+            ddp_find_unused_parameters=False,
             save_strategy="no",
-            logging_steps=max(1, steps // 10),
+            logging_steps=logging_steps,
             disable_tqdm=True,
             report_to=[],
         )
+        # One process drives one device; several devices take several processes.
+        arguments._n_gpu = min(1, arguments.n_gpu)
         # Our card is written by `card`; the library's would first search the data for examples to show.
         encoder.model_card_data.widget = [{"text": examples.texts[0]}]
-        trainer = SentenceTransformerTrainer(
+        trainer: Any = AdapterTrainer(
             model=encoder,
             args=arguments,
             train_dataset=datasets_of(examples, recipe),
             loss=training_loss(encoder, examples, recipe),
-            callbacks=[Progressing()],
+            callbacks=[
+                epoch,
+                Progressing(lambda done, total: display.update(task, completed=done, total=total)),
+            ],
         )
         for printing in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(printing)
-        _quiet(trainer.train)
+        with gathering(encoder):
+            _quiet(trainer.train)
     encoder.eval()
-    return [round(loss, 5) for loss in losses]
+    return means(trainer.losses, logging_steps)
+
+
+def means(losses: Sequence[float], count: int) -> list[float]:
+    """Return the mean of each ``count`` losses; a rest that is smaller is left out."""
+    return [
+        round(statistics.fmean(losses[start : start + count]), 8) for start in range(0, len(losses) - count + 1, count)
+    ]
 
 
 def _quiet(train: Any) -> None:
