@@ -45,6 +45,19 @@ def train(
         list[str] | None,
         typer.Option(help=f"Triplets on which the adapter's strength is chosen. {DATA_HELP}"),
     ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Stop when so many measurements of the dev set did not improve; keep the best weights."),
+    ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(help="Where a killed run continues from. [default: OUTPUT.checkpoints, removed at the end]"),
+    ] = None,
+    checkpoint_steps: Annotated[
+        int | None,
+        typer.Option(help="Steps between checkpoints, and measurements of the dev set. [default: a tenth of all]"),
+    ] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="A directory for TensorBoard's curves.")] = None,
     eval_data: Annotated[
         list[str] | None,
         typer.Option(help=f"Test triplets, measured before and after. {DATA_HELP}"),
@@ -78,6 +91,8 @@ def train(
             "scale": scale,
             "max_tokens": max_tokens,
             "seed": seed,
+            "patience": patience,
+            "checkpoint_steps": checkpoint_steps,
         },
     )
     try:
@@ -87,6 +102,8 @@ def train(
             output,
             dev_data=dev_data or [],
             eval_data=eval_data or [],
+            checkpoints=checkpoints,
+            tensorboard=tensorboard,
             allow_leaks=allow_leaks,
             force=force,
         )

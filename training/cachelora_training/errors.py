@@ -7,10 +7,12 @@ from cachelora.errors import CacheloraError, OutputExistsError
 __all__ = [
     "AdapterError",
     "BaseModelError",
+    "CheckpointError",
     "LeakError",
     "OutputExistsError",
     "RecipeError",
     "RowsError",
+    "TensorBoardError",
 ]
 
 
@@ -22,12 +24,20 @@ class AdapterError(CacheloraError, ValueError):
     """An adapter can't be found, is incomplete, or does not fit the base model."""
 
 
+class CheckpointError(CacheloraError, ValueError):
+    """Checkpoints belong to another run, or can't be read."""
+
+
 class RecipeError(CacheloraError, ValueError):
     """A recipe has an unknown key or a value that can't be used."""
 
 
 class RowsError(CacheloraError, ValueError):
     """Rows of a data file are not of the expected form; the message lists them."""
+
+
+class TensorBoardError(CacheloraError, ImportError):
+    """TensorBoard was asked for and is not installed."""
 
 
 class LeakError(CacheloraError, ValueError):

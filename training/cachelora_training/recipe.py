@@ -40,6 +40,10 @@ class Recipe(BaseModel):
         rule_triplets: How many triplets by rule are added, as a share of the triplets there are; see
             :mod:`cachelora_training.augmentation`.
         max_tokens: Where texts are cut; None keeps the base model's limit.
+        checkpoint_steps: Steps from one checkpoint, and one measurement of the dev set, to the next; None is a tenth
+            of all steps.
+        patience: How many measurements of the dev set in a row may fail to improve before training stops, with the best
+            weights; None trains to the end. See :class:`cachelora_training.early_stop.EarlyStop`.
         seed: Of weights, order and dropout.
     """
 
@@ -62,6 +66,8 @@ class Recipe(BaseModel):
     light_rewordings: Annotated[float, Field(ge=0, le=1)] = 0.0
     rule_triplets: Annotated[float, Field(ge=0)] = 0.0
     max_tokens: Annotated[int, Field(ge=3)] | None = None
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -19,9 +21,11 @@ from cachelora_training.adapters import transformer_of
 from cachelora_training.augmentation import augmented
 from cachelora_training.bases import Base, resolve_base
 from cachelora_training.card import model_card
+from cachelora_training.checkpoints import Checkpoints, is_finished
 from cachelora_training.directories import check_output, complete_directory
+from cachelora_training.early_stop import EarlyStop
 from cachelora_training.encoding import encode_function
-from cachelora_training.errors import AdapterError, LeakError
+from cachelora_training.errors import AdapterError, LeakError, RecipeError, TensorBoardError
 from cachelora_training.examples import Examples, read_examples
 from cachelora_training.losses import BaseVectors, GeometryKeepingLoss
 from cachelora_training.measures import measure_by, triplet_similarities
@@ -64,6 +68,8 @@ def train_adapter(
     *,
     dev_data: Sequence[str] = (),
     eval_data: Sequence[str] = (),
+    checkpoints: Path | None = None,
+    tensorboard: Path | None = None,
     allow_leaks: bool = False,
     force: bool = False,
 ) -> dict[str, Any]:
@@ -72,14 +78,22 @@ def train_adapter(
     Besides adapter_model.safetensors (float32) and adapter_config.json the directory holds a model card and
     cachelora_training.json: recipe, seed, versions, hashes of base and data, and the measures of base and
     adapter on ``eval_data``. With ``dev_data`` the adapter's strength is chosen there and written into its alpha.
+    With the recipe's patience training stops when ``dev_data`` no longer improves, and keeps the best weights.
+
+    A run that was killed continues from ``checkpoints``, by default the output's name with ``.checkpoints``; they are
+    removed when the output is written. ``tensorboard`` is a directory for TensorBoard's curves.
     Of several processes only the first writes, and knows all the facts.
 
     Raises:
-        RowsError, LeakError, BaseModelError, AdapterError, HubError, OutputExistsError: all of
-            them before training starts.
+        RowsError, LeakError, RecipeError, BaseModelError, AdapterError, CheckpointError, TensorBoardError, HubError,
+            OutputExistsError: all of them before training starts.
     """
     only_first_speaks()
     check_output(output, force=force)
+    if tensorboard is not None:
+        check_tensorboard()
+    if recipe.patience is not None and not dev_data:
+        raise RecipeError("patience: needs a dev set to measure; give --dev-data")
     examples = read_examples(train_data)
     test_rows = read_triplets(eval_data) if eval_data else []
     dev_rows = read_triplets(dev_data) if dev_data else []
@@ -115,6 +129,17 @@ def train_adapter(
         },
     }
     # The other processes help to train; there is nothing else for them to do.
+    early_stop = None if recipe.patience is None else EarlyStop(dev_rows, recipe.patience)
+    kept = Checkpoints(
+        checkpoints or output.with_name(f"{output.name}.checkpoints"),
+        {
+            "recipe": facts["recipe"],
+            "base_model": facts["base_model"],
+            "train_data": [found["sha256"] for found in facts["data"]["train"]],
+            "dev_data": [] if early_stop is None else [found["sha256"] for found in facts["data"]["dev"]],
+        },
+    )
+    checkpoint = kept.open()
     if test_rows and is_first():
         note(f"measuring the base model on {len(test_rows)} test triplets")
         # An update whose B is zero changes nothing, so before training this is the base model.
@@ -123,8 +148,18 @@ def train_adapter(
         f"training on {len(examples.triplets)} triplets"
         + (f" and {len(examples.pairs)} pairs" if examples.pairs else "")
         + f": {base.name}, rank {recipe.rank}, alpha {recipe.alpha:g}"
+        + (f", continued from {checkpoint}" if checkpoint else "")
     )
-    facts["loss"] = train_encoder(encoder, augmented(examples, recipe), recipe)
+    facts["loss"] = train_encoder(
+        encoder,
+        augmented(examples, recipe),
+        recipe,
+        checkpoints=kept,
+        early_stop=early_stop,
+        tensorboard=tensorboard,
+    )
+    if early_stop is not None:
+        facts["early_stop"] = early_stop.facts()
     if not is_first():
         return facts
     if dev_rows:
@@ -140,6 +175,7 @@ def train_adapter(
         save_adapter(encoder, base, directory)
         (directory / "README.md").write_text(model_card(base, recipe, facts, output.name), encoding="utf-8")
         (directory / PROVENANCE).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    kept.remove()
     return facts
 
 
@@ -213,8 +249,19 @@ def datasets_of(examples: Examples, recipe: Recipe) -> DatasetDict:
     return DatasetDict(found)
 
 
-def train_encoder(encoder: SentenceTransformer, examples: Examples, recipe: Recipe) -> list[float]:
-    """Train the encoder's adapter in place; return the mean loss of each tenth of the steps."""
+def train_encoder(
+    encoder: SentenceTransformer,
+    examples: Examples,
+    recipe: Recipe,
+    *,
+    checkpoints: Checkpoints | None = None,
+    early_stop: EarlyStop | None = None,
+    tensorboard: Path | None = None,
+) -> list[float]:
+    """Train the encoder's adapter in place; return the mean loss of each tenth of the steps.
+
+    Training continues from the last of ``checkpoints``, if there is one. With ``early_stop`` the best weights are kept.
+    """
     import torch
     from sentence_transformers import SentenceTransformerTrainingArguments
     from transformers import PrinterCallback, ProgressCallback
@@ -227,8 +274,9 @@ def train_encoder(encoder: SentenceTransformer, examples: Examples, recipe: Reci
         task = display.add_task("train", total=None)
         steps = max(1, round(len(examples) / recipe.batch_size * recipe.epochs))
         logging_steps = max(1, steps // 10)
+        every = recipe.checkpoint_steps or logging_steps
         arguments = SentenceTransformerTrainingArguments(
-            output_dir=scratch,
+            output_dir=scratch if checkpoints is None else str(checkpoints.directory),
             num_train_epochs=recipe.epochs,
             # The batch of all processes; `sampler_of_shares` gives each its part.
             per_device_train_batch_size=recipe.batch_size,
@@ -243,10 +291,14 @@ def train_encoder(encoder: SentenceTransformer, examples: Examples, recipe: Reci
             dataloader_pin_memory=cuda,
             ddp_backend=None if process_count() == 1 else "nccl" if cuda else "gloo",
             ddp_find_unused_parameters=False,
-            save_strategy="no",
+            save_strategy="no" if checkpoints is None else "steps",
+            save_steps=every,
+            # A kill while the last is being written leaves the one before.
+            save_total_limit=2,
             logging_steps=logging_steps,
             disable_tqdm=True,
-            report_to=[],
+            report_to=[] if tensorboard is None else ["tensorboard"],
+            logging_dir=None if tensorboard is None else str(tensorboard),
         )
         # One process drives one device; several devices take several processes.
         arguments._n_gpu = min(1, arguments.n_gpu)
@@ -257,6 +309,9 @@ def train_encoder(encoder: SentenceTransformer, examples: Examples, recipe: Reci
             args=arguments,
             train_dataset=datasets_of(examples, recipe),
             loss=training_loss(encoder, examples, recipe),
+            checkpoints=checkpoints,
+            early_stop=early_stop,
+            every=every,
             callbacks=[
                 epoch,
                 Progressing(lambda done, total: display.update(task, completed=done, total=total)),
@@ -264,10 +319,23 @@ def train_encoder(encoder: SentenceTransformer, examples: Examples, recipe: Reci
         )
         for printing in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(printing)
-        with gathering(encoder):
-            _quiet(trainer.train)
+        checkpoint = None if checkpoints is None else checkpoints.open()
+        if checkpoint is not None:
+            trainer.restore(str(checkpoint))
+        # What was killed after its last step is not trained again.
+        if checkpoint is None or not (is_finished(checkpoint) or (early_stop is not None and early_stop.is_over)):
+            with gathering(encoder):
+                _quiet(lambda: trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None))
+        if early_stop is not None:
+            early_stop.restore(encoder)
     encoder.eval()
     return means(trainer.losses, logging_steps)
+
+
+def check_tensorboard() -> None:
+    """Raise TensorBoardError if TensorBoard is not installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise TensorBoardError("--tensorboard: TensorBoard is not installed: pip install tensorboard")
 
 
 def means(losses: Sequence[float], count: int) -> list[float]:
@@ -284,7 +352,10 @@ def _quiet(train: Any) -> None:
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        train()
+        with warnings.catch_warnings():
+            # Old checkpoints are told by their numbers where times can't be trusted.
+            warnings.filterwarnings("ignore", message="mtime may not be reliable")
+            train()
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
