@@ -152,6 +152,12 @@ def sampler_of_shares(epoch: Callable[[], int]) -> Callable[..., Any]:
 
         def __iter__(self) -> Iterator[list[int]]:
             self.set_epoch(epoch())
+            # The library leaves these at 0 in the samplers of several datasets: each epoch, with any seed, would have
+            # the same rows in a batch.
+            inner: list[Any] = list(self.batch_samplers)
+            for sampler in inner:
+                sampler.seed = self.seed
+                sampler.set_epoch(self.epoch)
             for batch in super().__iter__():
                 yield from shares(batch, process_count())
 

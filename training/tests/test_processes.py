@@ -10,9 +10,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from cachelora_training.processes import batches_for_all, shares
+from cachelora_training.processes import batches_for_all, sampler_of_shares, shares
 from datasets import Dataset
 from safetensors.numpy import load_file
+from torch.utils.data import ConcatDataset
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,20 @@ def test_a_batch_has_a_row_for_every_process(monkeypatch):
         batches = list(sampler)
         assert [len(batch) for batch in batches] == sizes
         assert {row for batch in batches for row in batch} == set(range(5))
+
+
+def test_every_epoch_and_every_seed_mixes_the_rows_anew():
+    data = Dataset.from_dict({"anchor": [f"a {n}" for n in range(20)], "positive": [f"b {n}" for n in range(20)]})
+
+    def batches(seed, epoch):
+        generator = torch.Generator()
+        inner = batches_for_all(data, batch_size=4, drop_last=False, valid_label_columns=[], generator=generator)
+        whole = ConcatDataset([data])
+        sampler = sampler_of_shares(lambda: epoch)(whole, batch_samplers=[inner], generator=generator, seed=seed)
+        return sorted(sorted(batch) for batch in sampler)
+
+    assert batches(0, 0) == batches(0, 0)
+    assert len({str(batches(seed, epoch)) for seed, epoch in ((0, 0), (0, 1), (7, 0))}) == 3
 
 
 def test_shares_keep_the_order_and_differ_by_one_row_at_most():
