@@ -72,6 +72,13 @@ class AdapterTrainer(SentenceTransformerTrainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self.restore(resume_from_checkpoint)
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        # The library loads to the process's device, which among several on CPUs is "cpu:0"; torch can't load to that.
+        # An optimizer moves its state to the weights by itself.
+        if checkpoint is not None and self.optimizer is not None and self.lr_scheduler is not None:
+            self.optimizer.load_state_dict(torch.load(Path(checkpoint) / "optimizer.pt", map_location="cpu"))
+            self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / "scheduler.pt", map_location="cpu"))
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         # The library would write the whole model.
         directory = Path(output_dir or str(self.args.output_dir))

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -98,6 +99,28 @@ def test_accelerate_launch_trains_as_one_process_does(still_base, rows, write, t
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
     for name, tensor in weights[0].items():
         np.testing.assert_allclose(weights[1][name], tensor, atol=2e-3, err_msg=name)
+
+
+def test_two_processes_that_were_ended_continue_to_the_same_weights(base, rows, write, tmp_path):
+    data, more = write("train.jsonl", rows(30)), ["--checkpoint-steps", "7", "--epochs", "10"]
+    assert launch(torchrun(), base, data, tmp_path / "whole", *more).returncode == 0
+    command = [*torchrun(), "-m", "cachelora", "train", "--train-data", data, "--output", str(tmp_path / "out")]
+    command += ["--base-model", str(base), "--batch-size", "7", "--learning-rate", "0.01", *more]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process:
+        deadline = time.monotonic() + 240
+        while not (tmp_path / "out.checkpoints" / "checkpoint-14" / "complete").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        # As a machine that is taken back does; the launcher passes it on.
+        process.terminate()
+    assert not (tmp_path / "out").exists()
+    done = launch(torchrun(), base, data, tmp_path / "out", *more)
+    assert done.returncode == 0, done.stderr
+    assert "continued from" in done.stderr
+    name = "adapter_model.safetensors"
+    assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_one_process_reports_what_all_find(still_base, tmp_path):
