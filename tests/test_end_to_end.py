@@ -79,9 +79,11 @@ def test_training_and_evaluation_agree(road):
 def test_the_bundle_computes_what_the_adapter_computes(road):
     texts = ["how can i reset my password 7", "what is docker", "a" * 400]
     reference = load_encoder(str(road / "base"), str(road / "adapter"))
-    with Embedder(road / "bundle") as embedder:
-        for text in texts:
-            assert embedder.encode(text) @ reference.encode(text, show_progress_bar=False) >= 0.99999
+    for backend, least in (("onnxruntime", 0.99999), ("auto", 0.99)):
+        with Embedder(road / "bundle", backend=backend) as embedder:
+            assert embedder.backend == ("fused" if backend == "auto" else backend)
+            for text in texts:
+                assert embedder.encode(text) @ reference.encode(text, show_progress_bar=False) >= least
 
 
 def test_the_bundle_decides_at_calibrated_thresholds(road):
@@ -95,13 +97,14 @@ def test_the_bundle_decides_at_calibrated_thresholds(road):
     assert found["false_hit_rate_upper"] <= 0.1
 
 
-def test_bench_margin_sees_the_same_margin_natively(road):
+@pytest.mark.parametrize(("backend", "cosine", "margin"), [("onnxruntime", 1e-4, 1e-5), ("auto", 1e-2, 5e-3)])
+def test_bench_margin_sees_the_same_margin_natively(road, backend, cosine, margin):
     facts = cachelora(
         "bench", "margin", road / "bundle", "--test-file", road / "test.jsonl", "--base-model", road / "base",
-        "--adapter", road / "adapter",
+        "--adapter", road / "adapter", "--backend", backend,
     )  # fmt: skip
-    assert facts["parity"]["max_cosine_difference"] < 1e-4  # type: ignore[index]
-    assert abs(facts["parity"]["margin_difference"]) < 1e-5  # type: ignore[index]
+    assert facts["parity"]["max_cosine_difference"] < cosine  # type: ignore[index]
+    assert abs(facts["parity"]["margin_difference"]) < margin  # type: ignore[index]
 
 
 def test_bench_latency_times_every_engine(road):
@@ -124,5 +127,5 @@ def test_bench_latency_times_every_engine(road):
             "cachelora",
         ]
         assert all(0 < engine["p5"] <= engine["median"] <= engine["p95"] for engine in engines.values())
-        assert engines["cachelora (onnxruntime)"]["times_ours"]["median"] == 1
+        assert engines["cachelora (fused)"]["times_ours"]["median"] == 1
     assert np.isfinite(facts["runs"])  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -82,10 +82,12 @@ def margin(
         str | None,
         typer.Option("--adapter", "--lora-model", help="The merged adapter, to compare with PyTorch."),
     ] = None,
+    backend: Annotated[str, typer.Option(help="auto (what users get), fused or onnxruntime.", metavar="NAME")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Measure margin and ROC-AUC of the bundle as it is served, beside the base model."""
-    from cachelora.errors import BundleNotFoundError
+    from cachelora.embedder import Backend
+    from cachelora.errors import BundleNotFoundError, UsageError
     from cachelora.terminal import emit, stdout
     from rich.table import Table
 
@@ -93,7 +95,9 @@ def margin(
 
     if not (bundle / "cachelora.json").is_file():
         raise BundleNotFoundError(f"{bundle}: no bundle; `cachelora export` writes one")
-    facts = measure_margin(bundle, test_file, base_model=base_model, adapter=adapter)
+    if backend not in get_args(Backend):
+        raise UsageError(f"--backend is {backend!r}, one of {', '.join(get_args(Backend))} was expected")
+    facts = measure_margin(bundle, test_file, base_model=base_model, adapter=adapter, backend=cast("Backend", backend))
 
     def render() -> None:
         table = Table("engine", "domain", "triplets", "margin", "ROC-AUC", "seconds")

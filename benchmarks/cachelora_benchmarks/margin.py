@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from cachelora import Embedder
+from cachelora.embedder import Backend
 from cachelora.terminal import note
 from cachelora_training.adapters import load_encoder
 from cachelora_training.encoding import encode_function
@@ -29,7 +30,12 @@ __all__ = ["measure_margin"]
 
 
 def measure_margin(
-    bundle: Path, test_data: Sequence[str], *, base_model: str | None, adapter: str | None
+    bundle: Path,
+    test_data: Sequence[str],
+    *,
+    base_model: str | None,
+    adapter: str | None,
+    backend: Backend = "auto",
 ) -> dict[str, Any]:
     """Measure the bundle natively, the base model in PyTorch and, where given, the adapter in PyTorch.
 
@@ -38,6 +44,7 @@ def measure_margin(
         test_data: Test triplets.
         base_model: None takes the bundle's base model.
         adapter: The adapter that was merged into the bundle, to show that serving keeps its margin.
+        backend: Which encoder serves the bundle; ``"auto"`` is what users get.
 
     Returns:
         Per engine the measures of each domain and the seconds of encoding; with an adapter also ``parity``: the
@@ -68,14 +75,13 @@ def measure_margin(
     add("base model (PyTorch)", encode_function(load_encoder(base)))
     if adapter is not None:
         add("adapter (PyTorch)", encode_function(load_encoder(base, adapter)))
-    with Embedder(bundle) as embedder:
-        add("bundle (cachelora)", embedder.encode)
+    with Embedder(bundle, backend=backend) as embedder:
+        served = f"bundle (cachelora, {embedder.backend})"
+        add(served, embedder.encode)
     if adapter is not None:
-        native, reference = measured["bundle (cachelora)"], measured["adapter (PyTorch)"]
+        native, reference = measured[served], measured["adapter (PyTorch)"]
         differences = np.concatenate([native.positive - reference.positive, native.negative - reference.negative])
-        margins = [
-            facts["engines"][name]["by_domain"]["all"]["margin"] for name in ("bundle (cachelora)", "adapter (PyTorch)")
-        ]
+        margins = [facts["engines"][name]["by_domain"]["all"]["margin"] for name in (served, "adapter (PyTorch)")]
         facts["parity"] = {
             "max_cosine_difference": float(np.abs(differences).max()),
             "margin_difference": margins[0] - margins[1],

@@ -16,9 +16,11 @@ from cachelora._native import NativeEmbedder
 from cachelora.errors import UsageError
 from cachelora.runtime import site_packages_with_onnxruntime
 
-__all__ = ["Embedder", "EncodedTexts"]
+__all__ = ["Backend", "Embedder", "EncodedTexts"]
 
 Vectors = NDArray[np.float32]
+
+Backend = Literal["auto", "fused", "onnxruntime"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Embedder:
         *,
         on_too_long: Literal["truncate", "reject"] = "truncate",
         threads: int = 1,
-        backend: Literal["auto", "fused", "onnxruntime"] = "auto",
+        backend: Backend = "auto",
         onnxruntime_path: str | PathLike[str] | None = None,
     ) -> None:
         if on_too_long not in ("truncate", "reject"):
