@@ -29,6 +29,7 @@ class BaseVectors:
 
     def __init__(self, encoder: SentenceTransformer, texts: Sequence[str]) -> None:
         distinct = sorted(set(texts))
+        self._places = {text: place for place, text in enumerate(distinct)}
         self.vectors = torch.as_tensor(
             encoder.encode(distinct, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
         )
@@ -43,6 +44,10 @@ class BaseVectors:
     def of(self, features: dict[str, Any]) -> Tensor:
         """Return the vectors of one batch of tokens: (texts, dimension)."""
         return self.vectors[[self._rows[key] for key in _keys(features)]]
+
+    def of_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return the vectors of training texts: (texts, dimension)."""
+        return self.vectors[[self._places[text] for text in texts]]
 
 
 def _keys(features: dict[str, Any]) -> list[tuple[int, ...]]:

@@ -167,21 +167,41 @@ def sampler_of_shares(epoch: Callable[[], int]) -> Callable[..., Any]:
     return Shares
 
 
-def batches_for_all(dataset: Any, **settings: Any) -> Any:
-    """Return a sampler of batches without equal texts, none of them with fewer rows than there are processes.
+def batches_for_all(vectors_of: Callable[[list[str]], Tensor], group: int) -> Callable[..., Any]:
+    """Return what makes a sampler of batches without equal texts, in which ``group`` rows each are neighbours.
 
-    A smaller last batch is filled up with rows of the first: a process without a row would leave the others waiting.
+    None of the batches has fewer rows than there are processes: a smaller last one is filled up with rows of the first,
+    because a process without a row would leave the others waiting.
+
+    Args:
+        vectors_of: Returns the base model's normalised vectors of texts; asked only where ``group`` is above 1.
+        group: See :func:`cachelora_training.neighbours.neighbour_order`.
     """
-    from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
+    import torch
+    from sentence_transformers.base.sampler import DefaultBatchSampler
 
-    class Filled(NoDuplicatesBatchSampler):
+    from cachelora_training.neighbours import batches_of_distinct, neighbour_order
+
+    class Neighbours(DefaultBatchSampler):
+        def __init__(self, dataset: Any, **settings: Any) -> None:
+            # With several processes the library asks to drop smaller batches; one process would train on them.
+            super().__init__(dataset, **settings | {"drop_last": False})
+            columns = [dataset[name] for name in ("anchor", "positive", "negative") if name in dataset.column_names]
+            self.texts = [frozenset(texts) for texts in zip(*columns, strict=True)]
+            self.vectors = vectors_of(list(dataset["anchor"])) if group > 1 else torch.empty(len(self.texts), 0)
+
         def __iter__(self) -> Iterator[list[int]]:
+            if self.generator is not None:
+                self.generator.manual_seed(self.seed + self.epoch)
+            order = neighbour_order(self.vectors, group, self.generator)
             first: list[int] = []
-            for batch in super().__iter__():
+            for batch in batches_of_distinct(order, self.texts, self.batch_size):
                 first = first or list(batch)
                 while len(batch) < process_count():
-                    batch = [*batch, *first[: process_count() - len(batch)]]
+                    batch += first[: process_count() - len(batch)]
                 yield batch
 
-    # With several processes the library asks to drop smaller batches; one process would train on them.
-    return Filled(dataset, **settings | {"drop_last": False})
+        def __len__(self) -> int:
+            return -(-len(self.texts) // int(self.batch_size))
+
+    return Neighbours

@@ -29,6 +29,10 @@ class Recipe(BaseModel):
         learning_rate: The peak, reached after ``warmup_ratio`` of the steps; it falls linearly to 0.
         batch_size: Triplets per step, of all processes together; each anchor is compared with all of a batch's
             positives and negatives.
+        neighbours: Rows of a batch that are each other's nearest by the base model; 1 draws rows at random. See
+            :mod:`cachelora_training.neighbours`.
+        strength: How far to go from the base model towards the trained weights, written into the adapter's alpha; a dev
+            set given to training chooses it instead.
         scale: The inverse temperature by which cosines are multiplied before the softmax; EXPERIMENTS.md has why 10.
         written_negatives: Whether the near miss of a row reaches the loss; otherwise only other rows' positives do.
         geometry_weight: What it costs to move the cosine of texts of different rows away from the base model's; 0
@@ -58,6 +62,8 @@ class Recipe(BaseModel):
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     batch_size: Annotated[int, Field(ge=1)] = 32
+    neighbours: Annotated[int, Field(ge=1)] = 1
+    strength: Annotated[float, Field(gt=0, le=1)] = 1.0
     scale: Annotated[float, Field(gt=0)] = 10.0
     written_negatives: bool = True
     geometry_weight: Annotated[float, Field(ge=0)] = 0.0

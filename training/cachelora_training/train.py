@@ -167,6 +167,9 @@ def train_adapter(
         strength, tried = choose_strength(encoder, dev_rows)
         set_alpha(encoder, strength)
         facts["strength"] = {"chosen": strength, "mean_auc": {f"{one.value:g}": one.mean_auc for one in tried}}
+    elif recipe.strength != 1:
+        set_alpha(encoder, recipe.strength)
+        facts["strength"] = {"chosen": recipe.strength, "mean_auc": {}}
     if test_rows:
         facts["after"] = _measures(encoder, test_rows)
     facts["seconds"] = round(time.monotonic() - started, 1)
@@ -222,12 +225,17 @@ def ranking_loss(encoder: SentenceTransformer, recipe: Recipe) -> MultipleNegati
     return MultipleNegativesRankingLoss(encoder, scale=recipe.scale)
 
 
-def training_loss(encoder: SentenceTransformer, examples: Examples, recipe: Recipe) -> nn.Module:
+def base_vectors(encoder: SentenceTransformer, examples: Examples, recipe: Recipe) -> BaseVectors | None:
+    """Return the base model's vectors of all training texts, where the recipe needs them."""
+    needed = recipe.geometry_weight > 0 or recipe.neighbours > 1
+    return BaseVectors(encoder, examples.texts) if needed else None
+
+
+def training_loss(encoder: SentenceTransformer, base: BaseVectors | None, recipe: Recipe) -> nn.Module:
     """Return the ranking loss, with the price on moving unrelated questions where the recipe has one."""
     ranking = ranking_loss(encoder, recipe)
-    if recipe.geometry_weight == 0:
+    if base is None or recipe.geometry_weight == 0:
         return ranking
-    base = BaseVectors(encoder, examples.texts)
     return GeometryKeepingLoss(encoder, ranking, base, weight=recipe.geometry_weight, sharpness=recipe.sharpness)
 
 
@@ -270,6 +278,7 @@ def train_encoder(
 
     cuda = torch.cuda.is_available()
     epoch = EpochCount()
+    base = base_vectors(encoder, examples, recipe)
     with tempfile.TemporaryDirectory(prefix="cachelora-train-") as scratch, progress() as display:
         task = display.add_task("train", total=None)
         steps = max(1, round(len(examples) / recipe.batch_size * recipe.epochs))
@@ -282,8 +291,7 @@ def train_encoder(
             per_device_train_batch_size=recipe.batch_size,
             learning_rate=recipe.learning_rate,
             warmup_ratio=recipe.warmup_ratio,
-            # Two equal texts in one batch would be each other's false negatives.
-            batch_sampler=batches_for_all,
+            batch_sampler=batches_for_all(lambda texts: cast("BaseVectors", base).of_texts(texts), recipe.neighbours),
             multi_dataset_batch_sampler=sampler_of_shares(epoch),
             seed=recipe.seed,
             bf16=cuda and torch.cuda.is_bf16_supported(),
@@ -308,7 +316,7 @@ def train_encoder(
             model=encoder,
             args=arguments,
             train_dataset=datasets_of(examples, recipe),
-            loss=training_loss(encoder, examples, recipe),
+            loss=training_loss(encoder, base, recipe),
             checkpoints=checkpoints,
             early_stop=early_stop,
             every=every,

@@ -5,7 +5,7 @@ from cachelora_training.bases import resolve_base
 from cachelora_training.examples import read_examples
 from cachelora_training.losses import BaseVectors, GeometryKeepingLoss
 from cachelora_training.recipe import Recipe
-from cachelora_training.train import new_adapter, ranking_loss, train_encoder, training_loss
+from cachelora_training.train import base_vectors, new_adapter, ranking_loss, train_encoder, training_loss
 
 TEXTS = [
     "how can i reset my password",
@@ -62,4 +62,5 @@ def test_the_price_holds_unrelated_questions_in_place(base, rows, write):
 def test_without_a_price_the_loss_is_the_ranking_alone(base, rows, write):
     examples = read_examples([write("train.jsonl", rows(4))])
     encoder, settings = encoder_of(base)
-    assert type(training_loss(encoder, examples, settings)) is type(ranking_loss(encoder, settings))
+    assert base_vectors(encoder, examples, settings) is None
+    assert type(training_loss(encoder, None, settings)) is type(ranking_loss(encoder, settings))

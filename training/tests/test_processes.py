@@ -129,12 +129,16 @@ def test_one_process_reports_what_all_find(still_base, tmp_path):
     assert done.stderr.count("nowhere.jsonl") == 1
 
 
+def no_vectors(texts):
+    raise AssertionError("random batches need no vectors")
+
+
 def test_a_batch_has_a_row_for_every_process(monkeypatch):
     columns = {"anchor": [f"a {number}" for number in range(5)], "positive": [f"b {number}" for number in range(5)]}
     for processes, sizes in (("1", [4, 1]), ("3", [4, 3])):
         monkeypatch.setenv("WORLD_SIZE", processes)
         generator = torch.Generator().manual_seed(0)
-        sampler = batches_for_all(
+        sampler = batches_for_all(no_vectors, 1)(
             Dataset.from_dict(columns), batch_size=4, drop_last=True, valid_label_columns=[], generator=generator
         )
         batches = list(sampler)
@@ -147,7 +151,9 @@ def test_every_epoch_and_every_seed_mixes_the_rows_anew():
 
     def batches(seed, epoch):
         generator = torch.Generator()
-        inner = batches_for_all(data, batch_size=4, drop_last=False, valid_label_columns=[], generator=generator)
+        inner = batches_for_all(no_vectors, 1)(
+            data, batch_size=4, drop_last=False, valid_label_columns=[], generator=generator
+        )
         whole = ConcatDataset([data])
         sampler = sampler_of_shares(lambda: epoch)(whole, batch_samplers=[inner], generator=generator, seed=seed)
         return sorted(sorted(batch) for batch in sampler)
