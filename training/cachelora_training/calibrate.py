@@ -13,25 +13,47 @@ import numpy as np
 from cachelora import Embedder
 from cachelora.errors import BundleInvalidError, BundleNotFoundError, UsageError
 from cachelora.terminal import note
+from numpy.typing import NDArray
 
-from cachelora_training.calibration import calibrate_threshold, negatives_needed
+from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed
+from cachelora_training.compared import independent, read_compared
 from cachelora_training.directories import write_text_atomically
-from cachelora_training.measures import ALL_DOMAINS, triplet_similarities
+from cachelora_training.measures import ALL_DOMAINS, Encode
 from cachelora_training.provenance import describe_data
-from cachelora_training.rows import read_triplets
+from cachelora_training.store_size import Vectors, counts_reaching, fit_neighbours, threshold_for_store
+from cachelora_training.unrelated import describe_stored, read_unrelated
 
-__all__ = ["calibrate_bundle"]
+__all__ = ["calibrate_bundle", "record_calibration"]
 
 CALIBRATION = "calibration.json"
 MANIFEST = "cachelora.json"
 
 
 def calibrate_bundle(
-    bundle: Path, data: Sequence[str], *, budgets: Sequence[float], confidence: float
+    bundle: Path,
+    data: Sequence[str],
+    *,
+    budgets: Sequence[float],
+    confidence: float,
+    simultaneous: bool = False,
+    store_data: Sequence[str] = (),
+    store_sizes: Sequence[int] = (),
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Calibrate thresholds per domain and for all domains together; write them into the bundle.
 
-    The rows must not be those that the adapter was trained on, or the bound means nothing.
+    The rows must not be those that the adapter was trained on, or the bound means nothing. Of rows with one anchor
+    one near miss counts, drawn with ``seed``.
+
+    Args:
+        bundle: What is calibrated.
+        data: Triplets or labelled pairs.
+        budgets: Highest acceptable shares of near misses that reach the threshold.
+        confidence: The probability with which a bound holds.
+        simultaneous: Whether all bounds hold together with ``confidence``, instead of each by itself.
+        store_data: Questions that share no answer with the rows, as a full cache would hold.
+        store_sizes: For how many entries thresholds are also corrected; needs ``store_data``.
+        seed: Of the draws.
 
     Returns:
         The content of calibration.json. A budget for which there are too few rows has no threshold; it is
@@ -45,54 +67,107 @@ def calibrate_bundle(
     for name, value in [("confidence", confidence), *(("budget", budget) for budget in budgets)]:
         if not 0 < value < 1:
             raise UsageError(f"{name} is {value}, a share between 0 and 1 was expected")
-    rows = read_triplets(data)
+    if store_sizes and not store_data:
+        raise UsageError("a store size was given without questions to fill the store; --store-data names them")
+    rows = read_compared(data)
+    crowd = read_unrelated(store_data, rows) if store_data else []
     # A run that was killed below may have left a file that the manifest does not describe.
     record_calibration(bundle, None)
     with Embedder(bundle) as embedder:
-        note(f"embedding {len(rows)} triplets with {embedder.backend}")
-        similarities = triplet_similarities(embedder.encode, rows)
+        note(f"embedding {len(rows)} comparisons and {len(crowd)} stored questions with {embedder.backend}")
+        anchor, other = (_vectors(embedder.encode, [row.texts[place] for row in rows]) for place in (0, 1))
+        stored = embedder.encode(crowd) if crowd else None
+    cosine = np.einsum("ij,ij->i", anchor, other).astype(np.float32)
+    same = np.array([row.same for row in rows])
+    misses = np.flatnonzero(~same)
+    chosen = np.zeros(len(rows), dtype=bool)
+    chosen[misses[independent([rows[place] for place in misses], seed)]] = True
     names = np.array([row.domain for row in rows])
     groups = {str(name): names == name for name in np.unique(names)}
     groups[ALL_DOMAINS] = np.ones(len(rows), dtype=bool)
+    claims = len(groups) * len(budgets)
+    each = 1 - (1 - confidence) / claims if simultaneous else confidence
     domains: dict[str, list[dict[str, Any]]] = {name: [] for name in groups}
     missing: list[dict[str, Any]] = []
     for name, members in groups.items():
+        positive, negative = cosine[members & same], cosine[members & chosen]
         for budget in sorted(budgets):
-            found = calibrate_threshold(
-                similarities.positive[members],
-                similarities.negative[members],
-                budget=budget,
-                confidence=confidence,
-            )
+            found = calibrate_threshold(positive, negative, budget=budget, confidence=each)
             if found is not None:
                 domains[name].append(asdict(found))
-                continue
-            needed = negatives_needed(budget, confidence)
-            count = int(members.sum())
-            reason = (
-                f"{count} near misses are too few for the claim"
-                if count < needed
-                else "near misses reach even the highest threshold too often"
-            )
-            missing.append(
-                {
-                    "domain": name,
-                    "max_false_hit_rate": budget,
-                    "reason": reason,
-                    "negatives": count,
-                    "negatives_needed": needed,
-                }
-            )
+            else:
+                missing.append({"domain": name, **_why_not(negative, budget, each)})
     calibration = {
         "schema_version": "1.0",
         "method": "fixed-sequence exact binomial",
         "confidence": confidence,
+        "confidence_of_each_claim": each,
+        "seed": seed,
         "data": describe_data(data, rows),
         "domains": domains,
         "not_calibrated": missing,
     }
+    if stored is not None:
+        distinct = anchor[chosen]
+        calibration["store"] = {
+            "data": describe_stored(store_data),
+            "questions": len(distinct),
+            "stored": len(crowd),
+            "sizes": [
+                entry
+                for size in store_sizes
+                for found in domains[ALL_DOMAINS]
+                for entry in [store_correction(distinct, stored, found, size)]
+            ],
+        }
     record_calibration(bundle, calibration)
     return calibration
+
+
+def store_correction(asked: Vectors, stored: Vectors, found: dict[str, Any], entries: int) -> dict[str, Any]:
+    """Return what a store of ``entries`` questions does to one calibrated threshold, and one that allows for it.
+
+    ``threshold`` is never below the calibrated one, so that its bound on near misses still holds. It is None where
+    even the highest threshold of the grid would be reached too often.
+    """
+    budget, calibrated = found["max_false_hit_rate"], found["threshold"]
+    model = fit_neighbours(counts_reaching(asked, stored, [calibrated])[0], len(stored))
+    corrected = threshold_for_store(asked, stored, budget=budget, entries=entries, grid=GRID)
+    return {
+        "domain": ALL_DOMAINS,
+        "max_false_hit_rate": budget,
+        "entries": entries,
+        "calibrated_threshold": calibrated,
+        "predicted_wrong_neighbour_rate": 0.0 if model is None else model.wrong_rate(entries),
+        "threshold": None if corrected is None else max(calibrated, corrected[0]),
+    }
+
+
+def _vectors(encode: Encode, texts: list[str]) -> Vectors:
+    """Return unit vectors, (texts, dimension); every distinct text is encoded once."""
+    distinct = list(dict.fromkeys(texts))
+    place = {text: index for index, text in enumerate(distinct)}
+    return encode(distinct)[[place[text] for text in texts]]
+
+
+def _why_not(negative: NDArray[np.float32], budget: float, confidence: float) -> dict[str, Any]:
+    """Say why no threshold could be claimed, and how many near misses would be enough."""
+    least = negatives_needed(budget, confidence)
+    assert least is not None
+    rate = float((negative >= np.float32(GRID[0])).mean()) if len(negative) else 0.0
+    needed = negatives_needed(budget, confidence, rate)
+    if len(negative) < least:
+        reason = f"{len(negative)} near misses are too few for the claim"
+    elif needed is None:
+        reason = f"{rate:.1%} of the near misses reach even the highest threshold"
+    else:
+        reason = f"{rate:.1%} of {len(negative)} near misses reach even the highest threshold"
+    return {
+        "max_false_hit_rate": budget,
+        "reason": reason,
+        "negatives": len(negative),
+        "negatives_needed": needed,
+    }
 
 
 def record_calibration(bundle: Path, calibration: dict[str, Any] | None) -> None:

@@ -9,6 +9,10 @@ from the safest downward; each test asks by an exact binomial p-value (Clopper a
 could still exceed the budget; the first that can't be excluded stops the sequence. Because the order is fixed
 before any row is seen and testing stops at the first failure, the error over all tests is at most delta, with no
 correction for their number.
+
+The bound is that of one claim, a budget in a domain. Whoever needs several to hold together divides 1 - confidence by
+their number (Bonferroni); `calibrate_bundle` does so on request. It assumes that near misses are drawn independently:
+rows with a common anchor are not, so only one of them may be given.
 """
 
 from __future__ import annotations
@@ -47,9 +51,36 @@ class CalibratedThreshold:
     hit_rate: float
 
 
-def negatives_needed(budget: float, confidence: float) -> int:
-    """Return how many near misses without a single false hit are needed to claim ``budget``."""
-    return math.ceil(math.log(1 - confidence) / math.log(1 - budget))
+def negatives_needed(budget: float, confidence: float, false_hit_rate: float = 0.0) -> int | None:
+    """Return how many near misses are needed to claim ``budget``.
+
+    Args:
+        budget: As :func:`calibrate_threshold` takes it.
+        confidence: As :func:`calibrate_threshold` takes it.
+        false_hit_rate: The share of them that will reach the threshold, as far as one knows.
+
+    Returns:
+        The smallest such number, or None where ``false_hit_rate`` is not below ``budget``: no number suffices.
+    """
+    from scipy.stats import binom
+
+    if false_hit_rate >= budget:
+        return None
+    low = math.ceil(math.log(1 - confidence) / math.log(1 - budget))
+
+    def suffices(count: int) -> bool:
+        return bool(binom.cdf(math.ceil(false_hit_rate * count), count, budget) <= 1 - confidence)
+
+    if suffices(low):
+        return low
+    high = 2 * low
+    while not suffices(high):
+        high *= 2
+    # Not monotone from one number to the next, because false hits come whole; near enough for advice.
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+    return high
 
 
 def calibrate_threshold(

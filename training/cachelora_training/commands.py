@@ -153,12 +153,24 @@ def evaluate(
 
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="The bundle to calibrate.")],
-    data: Annotated[list[str], typer.Option("--data", help=f"Triplets that nobody trained on. {DATA_HELP}")],
+    data: Annotated[
+        list[str], typer.Option("--data", help=f"Triplets or labelled pairs that nobody trained on. {DATA_HELP}")
+    ],
     budget: Annotated[
         list[float] | None,
         typer.Option(help="Highest share of false hits; may be repeated. [default: 0.05]"),
     ] = None,
     confidence: Annotated[float, typer.Option(help="The probability with which the bound holds.")] = 0.95,
+    simultaneous: Annotated[
+        bool, typer.Option("--simultaneous", help="All bounds hold together, instead of each by itself.")
+    ] = False,
+    store_data: Annotated[
+        list[str] | None, typer.Option(help="Questions without a common answer, to correct for a full store.")
+    ] = None,
+    store_size: Annotated[
+        list[int] | None, typer.Option(min=1, help="Correct for so many entries; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw among near misses of one anchor.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Find the thresholds that keep false hits within a budget, and write them into a bundle."""
@@ -167,7 +179,16 @@ def calibrate(
 
     from cachelora_training.calibrate import calibrate_bundle
 
-    facts = calibrate_bundle(bundle, data, budgets=budget or [0.05], confidence=confidence)
+    facts = calibrate_bundle(
+        bundle,
+        data,
+        budgets=budget or [0.05],
+        confidence=confidence,
+        simultaneous=simultaneous,
+        store_data=store_data or [],
+        store_sizes=store_size or [],
+        seed=seed,
+    )
 
     def render() -> None:
         table = Table("domain", "budget", "threshold", "false hits", "rate at most", "hit rate")
@@ -185,7 +206,19 @@ def calibrate(
         for missing in facts["not_calibrated"]:
             stdout.print(
                 f"{missing['domain']} at {missing['max_false_hit_rate']:g}: no threshold; {missing['reason']}, "
-                f"at least {missing['negatives_needed']} are needed",
+                + (
+                    "no number of them is enough"
+                    if missing["negatives_needed"] is None
+                    else f"at least {missing['negatives_needed']} are needed"
+                ),
+                highlight=False,
+            )
+        for found in facts.get("store", {}).get("sizes", []):
+            corrected = "none keeps the budget" if found["threshold"] is None else f"{found['threshold']:.3f} keeps it"
+            stdout.print(
+                f"{found['entries']} entries at {found['max_false_hit_rate']:g}: a wrong neighbour reaches "
+                f"{found['calibrated_threshold']:.3f} for {found['predicted_wrong_neighbour_rate']:.4f} of the "
+                f"questions; {corrected} (modelled)",
                 highlight=False,
             )
 

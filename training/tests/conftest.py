@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,12 @@ def base(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def adapter(base, tmp_path_factory) -> Path:
     return tiny_bundle.make_adapter(base, tmp_path_factory.mktemp("models") / "tiny-lora")
+
+
+@pytest.fixture
+def tiny_copy(tmp_path) -> Path:
+    """Return a bundle that a test may change, a copy of what tests/tiny_bundle.py wrote."""
+    return Path(shutil.copytree(Path(os.environ["CACHELORA_TEST_TINY"]) / "bundle-int8", tmp_path / "bundle"))
 
 
 @pytest.fixture

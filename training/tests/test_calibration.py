@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from cachelora.errors import BundleNotFoundError
-from cachelora_training.calibrate import record_calibration
+from cachelora import Embedder
+from cachelora.errors import BundleNotFoundError, NotCalibratedError, UsageError
+from cachelora_training.calibrate import calibrate_bundle, record_calibration
 from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed
+from cachelora_training.compared import Compared, independent
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def test_the_grid_is_fixed_and_falls():
@@ -55,6 +60,104 @@ def test_the_guarantee_holds_at_the_stated_rate(budget, confidence, count):
     # And the rule is not merely timid: it uses a good part of the budget.
     assert found is not None
     assert 1 - found.threshold > budget / 5
+
+
+@given(
+    budget=st.sampled_from([0.02, 0.05, 0.1]),
+    confidence=st.sampled_from([0.8, 0.9]),
+    count=st.integers(60, 300),
+    shape=st.tuples(st.floats(0.5, 8), st.floats(0.5, 8)),
+    steps=st.sampled_from([0, 10, 50]),
+)
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_the_guarantee_holds_for_known_distributions(budget, confidence, count, shape, steps):
+    """Negatives follow a Beta law, smooth or in few distinct values, so each threshold's true rate is known."""
+    generator = np.random.default_rng(5)
+    trials, broken = 300, 0
+    # The true rate of a threshold, from draws so many that their own error is far below the budget.
+    population = quantised(generator.beta(*shape, 200_000), steps)
+    grid = np.array(GRID, dtype=np.float32)
+    true_rate = 1 - np.searchsorted(np.sort(population), grid) / len(population)
+    for _ in range(trials):
+        negative = quantised(generator.beta(*shape, count), steps)
+        found = calibrate_threshold(negative, negative, budget=budget, confidence=confidence)
+        # 2 % of the budget for the error of the population's draws.
+        broken += found is not None and true_rate[GRID.index(found.threshold)] > budget * 1.02
+    allowed = 1 - confidence
+    assert broken / trials <= allowed + 4 * np.sqrt(allowed * (1 - allowed) / trials)
+
+
+def test_the_simulation_would_notice_a_rule_without_a_guarantee():
+    """Taking the lowest threshold whose counted rate fits the budget breaks it in a third of the trials and more."""
+    generator = np.random.default_rng(5)
+    budget, trials, broken = 0.05, 300, 0
+    for _ in range(trials):
+        negative = generator.random(200).astype(np.float32)
+        kept = [threshold for threshold in GRID if (negative >= np.float32(threshold)).mean() <= budget]
+        broken += 1 - min(kept) > budget
+    assert broken / trials > 1 / 3
+
+
+def quantised(values, steps):
+    return (np.round(values * steps) / steps if steps else values).astype(np.float32)
+
+
+def test_rows_of_one_anchor_count_once():
+    """Five near misses that stand and fall together are one draw; counted as five the bound breaks far too often."""
+    generator = np.random.default_rng(7)
+    budget, confidence, trials = 0.1, 0.9, 400
+    rows = [
+        Compared(f"question {anchor}", f"other {anchor} {copy}", False) for anchor in range(60) for copy in range(5)
+    ]
+    broken = {"all": 0, "one of each anchor": 0}
+    for trial in range(trials):
+        negative = np.repeat(generator.random(60), 5).astype(np.float32)
+        for name, used in (("all", negative), ("one of each anchor", negative[independent(rows, trial)])):
+            found = calibrate_threshold(used, used, budget=budget, confidence=confidence)
+            broken[name] += found is not None and 1 - found.threshold > budget
+    allowed = 1 - confidence
+    limit = allowed + 4 * np.sqrt(allowed * (1 - allowed) / trials)
+    assert broken["one of each anchor"] / trials <= limit < broken["all"] / trials
+
+
+@given(st.sampled_from([0.01, 0.05, 0.1]), st.sampled_from([0.9, 0.95]), st.floats(0, 0.9))
+def test_so_many_near_misses_are_needed(budget, confidence, share):
+    rate = share * budget
+    needed = negatives_needed(budget, confidence, rate)
+    assert needed is not None
+    negative = np.zeros(needed, dtype=np.float32)
+    negative[: math.ceil(rate * needed)] = 1
+    assert calibrate_threshold(negative, negative, budget=budget, confidence=confidence) is not None
+    assert negatives_needed(budget, confidence, budget) is None
+    assert needed >= negatives_needed(budget, confidence)
+
+
+def test_a_bundle_is_calibrated_on_triplets_and_labelled_pairs(tiny_copy, write, rows):
+    pairs = [{"a": f"my card {n}", "b": f"the law of {n}", "label": n % 2, "domain": "support"} for n in range(80)]
+    data = [write("triplets.jsonl", rows(60)), write("pairs.jsonl", pairs)]
+    crowd = write("crowd.jsonl", [{"query": f"docker error {n}"} for n in range(50)])
+    facts = calibrate_bundle(
+        tiny_copy, data, budgets=[0.25, 0.01], confidence=0.9, store_data=[crowd], store_sizes=[100, 10_000]
+    )
+    assert facts["domains"]["all"] or facts["not_calibrated"]
+    lacking = {(row["domain"], row["max_false_hit_rate"]): row for row in facts["not_calibrated"]}
+    assert lacking["all", 0.01]["negatives"] == 100
+    assert lacking["all", 0.01]["negatives_needed"] is None or lacking["all", 0.01]["negatives_needed"] >= 230
+    assert facts["store"]["stored"] == 50
+    for found in facts["store"]["sizes"]:
+        assert found["threshold"] is None or found["threshold"] >= found["calibrated_threshold"]
+    with Embedder(tiny_copy) as embedder:
+        for found in facts["domains"]["all"]:
+            assert embedder.threshold("all", found["max_false_hit_rate"]) == pytest.approx(found["threshold"])
+        with pytest.raises(NotCalibratedError, match="calibrated budgets"):
+            embedder.threshold("all", 0.01)
+    together = calibrate_bundle(tiny_copy, data, budgets=[0.25], confidence=0.9, simultaneous=True)
+    assert together["confidence_of_each_claim"] == pytest.approx(1 - 0.1 / 3)
+
+
+def test_a_store_size_needs_questions(tiny_copy, write, rows):
+    with pytest.raises(UsageError, match="--store-data"):
+        calibrate_bundle(tiny_copy, [write("t.jsonl", rows(3))], budgets=[0.1], confidence=0.9, store_sizes=[10])
 
 
 def manifest_of(bundle):
