@@ -25,6 +25,7 @@ DISTRIBUTION_OF_COMMAND = {
     "train": "cachelora-training",
     "evaluate": "cachelora-training",
     "calibrate": "cachelora-training",
+    "replay": "cachelora-training",
     "pipeline": "cachelora-training",
     "export": "cachelora-export",
     "bench": "cachelora-benchmarks",
