@@ -20,7 +20,7 @@ from cachelora_training.compared import independent, read_compared
 from cachelora_training.directories import write_text_atomically
 from cachelora_training.measures import ALL_DOMAINS, Encode
 from cachelora_training.provenance import describe_data
-from cachelora_training.store_size import Vectors, counts_reaching, fit_neighbours, threshold_for_store
+from cachelora_training.store_size import Vectors, counts_reaching, predicted_rate, rate_bound, threshold_for_store
 from cachelora_training.unrelated import describe_stored, read_unrelated
 
 __all__ = ["calibrate_bundle", "record_calibration"]
@@ -117,28 +117,31 @@ def calibrate_bundle(
                 entry
                 for size in store_sizes
                 for found in domains[ALL_DOMAINS]
-                for entry in [store_correction(distinct, stored, found, size)]
+                for entry in [store_correction(distinct, stored, found, size, confidence)]
             ],
         }
     record_calibration(bundle, calibration)
     return calibration
 
 
-def store_correction(asked: Vectors, stored: Vectors, found: dict[str, Any], entries: int) -> dict[str, Any]:
+def store_correction(
+    asked: Vectors, stored: Vectors, found: dict[str, Any], entries: int, confidence: float
+) -> dict[str, Any]:
     """Return what a store of ``entries`` questions does to one calibrated threshold, and one that allows for it.
 
     ``threshold`` is never below the calibrated one, so that its bound on near misses still holds. It is None where
     even the highest threshold of the grid would be reached too often.
     """
     budget, calibrated = found["max_false_hit_rate"], found["threshold"]
-    model = fit_neighbours(counts_reaching(asked, stored, [calibrated])[0], len(stored))
+    counts = counts_reaching(asked, stored, [calibrated])[0]
     corrected = threshold_for_store(asked, stored, budget=budget, entries=entries, grid=GRID)
     return {
         "domain": ALL_DOMAINS,
         "max_false_hit_rate": budget,
         "entries": entries,
         "calibrated_threshold": calibrated,
-        "predicted_wrong_neighbour_rate": 0.0 if model is None else model.wrong_rate(entries),
+        "predicted_wrong_neighbour_rate": predicted_rate(counts, len(stored), entries),
+        "wrong_neighbour_rate_at_most": rate_bound(counts, len(stored), entries, confidence),
         "threshold": None if corrected is None else max(calibrated, corrected[0]),
     }
 

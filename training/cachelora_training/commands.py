@@ -218,7 +218,7 @@ def calibrate(
             stdout.print(
                 f"{found['entries']} entries at {found['max_false_hit_rate']:g}: a wrong neighbour reaches "
                 f"{found['calibrated_threshold']:.3f} for {found['predicted_wrong_neighbour_rate']:.4f} of the "
-                f"questions; {corrected} (modelled)",
+                f"questions (modelled; at most {found['wrong_neighbour_rate_at_most']:.4f}); {corrected}",
                 highlight=False,
             )
 

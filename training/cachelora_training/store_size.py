@@ -9,7 +9,8 @@ distribution, the chance that at least one of n stored questions reaches the thr
 
 which grows more slowly than 1 - (1 - mean p)^n, as crowds do: where one stored question reaches, others do too.
 a and b are fitted to how many of a sample of stored questions reach the threshold for each asked one (beta-binomial
-maximum likelihood). It is a model and not a guarantee; the replay measures what it predicts.
+maximum likelihood). It is a model and not a guarantee; the replay measures what it predicts. A bound needs no model:
+the chance is concave in n, so n stored questions are at most n / m times as dangerous as m of them were.
 """
 
 from __future__ import annotations
@@ -20,11 +21,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NeighbourModel", "counts_reaching", "fit_neighbours", "measured_rates", "threshold_for_store"]
+__all__ = [
+    "NeighbourModel",
+    "counts_reaching",
+    "fit_neighbours",
+    "measured_rates",
+    "predicted_rate",
+    "rate_bound",
+    "threshold_for_store",
+]
 
 Vectors = NDArray[np.float32]
 Counts = NDArray[np.int64]
 BLOCK = 1 << 24
+# Two numbers can't be fitted to less.
+LEAST_REACHED = 5
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ def measured_rates(asked: Vectors, stored: Vectors, threshold: float, sizes: Seq
 
 
 def fit_neighbours(counts: Counts, stored: int) -> NeighbourModel | None:
-    """Return the model that makes ``counts`` likeliest, or None where none reached the threshold.
+    """Return the model that makes ``counts`` likeliest, or None where fewer than five questions were reached.
 
     Args:
         counts: For each asked question, how many of the stored ones reach the threshold.
@@ -83,7 +94,7 @@ def fit_neighbours(counts: Counts, stored: int) -> NeighbourModel | None:
     from scipy.optimize import minimize
     from scipy.special import betaln
 
-    if not counts.any():
+    if np.count_nonzero(counts) < LEAST_REACHED:
         return None
     values, repeats = np.unique(counts, return_counts=True)
 
@@ -98,6 +109,27 @@ def fit_neighbours(counts: Counts, stored: int) -> NeighbourModel | None:
     best = min(ends, key=lambda end: float(end.fun))
     a, b = np.exp(np.clip(best.x, -30, 30))
     return NeighbourModel(float(a), float(b))
+
+
+def predicted_rate(counts: Counts, stored: int, entries: int) -> float:
+    """Return the chance of a wrong neighbour among ``entries``: the model's, or m to n in proportion without one."""
+    model = fit_neighbours(counts, stored)
+    if model is not None:
+        return model.wrong_rate(entries)
+    return min(1.0, float((counts > 0).mean()) * entries / stored)
+
+
+def rate_bound(counts: Counts, stored: int, entries: int, confidence: float) -> float:
+    """Return what the chance of a wrong neighbour among ``entries`` does not exceed, by no model.
+
+    The Clopper-Pearson bound, over the draw of the asked questions, of the share that the stored ones reach; in
+    proportion where ``entries`` are more than ``stored``.
+    """
+    from scipy.stats import beta
+
+    reached = np.count_nonzero(counts)
+    upper = 1.0 if reached == len(counts) else float(beta.ppf(confidence, reached + 1, len(counts) - reached))
+    return min(1.0, upper * max(1.0, entries / stored))
 
 
 def threshold_for_store(
@@ -117,8 +149,7 @@ def threshold_for_store(
     """
     chosen: tuple[float, float] | None = None
     for threshold, counts in zip(grid, counts_reaching(asked, stored, grid), strict=True):
-        model = fit_neighbours(counts, len(stored))
-        rate = 0.0 if model is None else model.wrong_rate(entries)
+        rate = predicted_rate(counts, len(stored), entries)
         if rate > budget:
             break
         chosen = threshold, rate

@@ -10,6 +10,8 @@ from cachelora_training.store_size import (
     counts_reaching,
     fit_neighbours,
     measured_rates,
+    predicted_rate,
+    rate_bound,
     threshold_for_store,
 )
 from cachelora_training.unrelated import read_unrelated
@@ -75,6 +77,29 @@ def test_unrelated_questions_are_distinct_and_unknown(write):
     assert read_unrelated([data], [Row()]) == ["What is rent?"]
     with pytest.raises(RowsError, match="query, text, question, anchor"):
         read_unrelated([write("bad.jsonl", [{"other": 1}])], [])
+
+
+@given(st.floats(0.05, 3), st.integers(1, 20), st.sampled_from([0.8, 0.95]))
+@settings(derandomize=True, max_examples=10, deadline=None)
+def test_the_bound_without_a_model_holds_at_the_stated_rate(a, times, confidence):
+    generator = np.random.default_rng(6)
+    stored, asked, b, trials = 200, 150, 3000.0, 300
+    truth = NeighbourModel(a, b).wrong_rate(stored * times)
+    broken = sum(
+        rate_bound(generator.binomial(stored, generator.beta(a, b, asked)), stored, stored * times, confidence) < truth
+        for _ in range(trials)
+    )
+    allowed = 1 - confidence
+    assert broken / trials <= allowed + 4 * np.sqrt(allowed * (1 - allowed) / trials)
+
+
+def test_few_that_were_reached_are_scaled_and_not_fitted():
+    counts = np.zeros(100, dtype=np.int64)
+    counts[:4] = 1
+    assert fit_neighbours(counts, 50) is None
+    assert predicted_rate(counts, 50, 500) == pytest.approx(0.4)
+    assert predicted_rate(np.zeros(100, dtype=np.int64), 50, 500) == 0
+    assert rate_bound(np.zeros(100, dtype=np.int64), 50, 50, 0.95) == pytest.approx(1 - 0.05 ** (1 / 100))
 
 
 def unit(vectors):
