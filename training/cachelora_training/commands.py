@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from cachelora.errors import CacheloraError, UsageError
 
-__all__ = ["calibrate", "evaluate", "train"]
+__all__ = ["calibrate", "train"]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 DATA_HELP = "JSON Lines file, or hf://datasets/owner/name/path; may be repeated."
@@ -126,29 +125,6 @@ def train(
         )
 
     emit(facts, as_json=as_json, render=render)
-
-
-def evaluate(
-    test_file: Annotated[list[str], typer.Option("--test-file", "--test-data", help=f"Test triplets. {DATA_HELP}")],
-    base_model: Annotated[str | None, typer.Option(help="Hub id, directory or builtin:...")] = None,
-    adapter: Annotated[str | None, typer.Option("--adapter", "--lora-model", help="PEFT directory or hub id.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the facts to this JSON file too.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure a base model, and an adapter on it: margin, ROC-AUC, average precision."""
-    from cachelora.terminal import emit, stdout
-
-    from cachelora_training.bases import DEFAULT_BASE
-    from cachelora_training.directories import write_text_atomically
-    from cachelora_training.evaluate import evaluate_models
-    from cachelora_training.tables import comparison_table
-
-    facts = evaluate_models(base_model or DEFAULT_BASE, adapter, test_file)
-    if output is not None:
-        write_text_atomically(output, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    adapter_measures = facts["adapter"]["by_domain"] if "adapter" in facts else None
-    table = comparison_table(facts["base"]["by_domain"], adapter_measures)
-    emit(facts, as_json=as_json, render=lambda: stdout.print(table))
 
 
 def calibrate(

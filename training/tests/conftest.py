@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny_bundle
+from cachelora_export import export_bundle
 
 Rows = list[dict[str, object]]
 
@@ -22,6 +23,14 @@ def base(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def adapter(base, tmp_path_factory) -> Path:
     return tiny_bundle.make_adapter(base, tmp_path_factory.mktemp("models") / "tiny-lora")
+
+
+@pytest.fixture(scope="session")
+def bundle(base, adapter, tmp_path_factory) -> Path:
+    """Return what users of the adapter are served: its int8 weights."""
+    directory = tmp_path_factory.mktemp("models") / "bundle"
+    export_bundle(str(base), str(adapter), directory, int8=True)
+    return directory
 
 
 @pytest.fixture

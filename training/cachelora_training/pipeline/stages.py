@@ -175,7 +175,7 @@ class Stages:
         def work() -> dict[str, Any]:
             from cachelora_training.evaluate import evaluate_models
 
-            facts = evaluate_models(plan.recipe.base_model, str(self.adapter), plan.test_data)
+            facts = evaluate_models(plan.recipe.base_model, [str(self.adapter)], plan.test_data)
             write_text_atomically(self.report, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
             return facts
 
