@@ -15,10 +15,11 @@ from cachelora.errors import BundleInvalidError, BundleNotFoundError, UsageError
 from cachelora.terminal import note
 from numpy.typing import NDArray
 
-from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed
-from cachelora_training.compared import independent, read_compared
+from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed, one_per_anchor
 from cachelora_training.directories import write_text_atomically
-from cachelora_training.measures import ALL_DOMAINS, Encode
+from cachelora_training.evaluate.figures import groups_of
+from cachelora_training.evaluate.pairs import cosines, read_pairs
+from cachelora_training.measures import ALL_DOMAINS
 from cachelora_training.provenance import describe_data
 from cachelora_training.store_size import Vectors, counts_reaching, predicted_rate, rate_bound, threshold_for_store
 from cachelora_training.unrelated import describe_stored, read_unrelated
@@ -47,7 +48,7 @@ def calibrate_bundle(
 
     Args:
         bundle: What is calibrated.
-        data: Triplets or labelled pairs.
+        data: Triplets, labelled pairs or intent rows.
         budgets: Highest acceptable shares of near misses that reach the threshold.
         confidence: The probability with which a bound holds.
         simultaneous: Whether all bounds hold together with ``confidence``, instead of each by itself.
@@ -69,22 +70,20 @@ def calibrate_bundle(
             raise UsageError(f"{name} is {value}, a share between 0 and 1 was expected")
     if store_sizes and not store_data:
         raise UsageError("a store size was given without questions to fill the store; --store-data names them")
-    rows = read_compared(data)
-    crowd = read_unrelated(store_data, rows) if store_data else []
+    pairs = read_pairs(data, seed=seed)
+    crowd = read_unrelated(store_data, pairs.rows) if store_data else []
+    same = pairs.label == 1
+    chosen = np.zeros(len(pairs), dtype=bool)
+    misses = np.flatnonzero(~same)
+    chosen[misses[one_per_anchor(pairs.anchor[misses], seed)]] = True
     # A run that was killed below may have left a file that the manifest does not describe.
     record_calibration(bundle, None)
     with Embedder(bundle) as embedder:
-        note(f"embedding {len(rows)} comparisons and {len(crowd)} stored questions with {embedder.backend}")
-        anchor, other = (_vectors(embedder.encode, [row.texts[place] for row in rows]) for place in (0, 1))
+        note(f"embedding {len(pairs)} pairs and {len(crowd)} stored questions with {embedder.backend}")
+        cosine = cosines(embedder.encode, pairs)
+        asked = embedder.encode([pairs.first[place] for place in np.flatnonzero(chosen)]) if crowd else None
         stored = embedder.encode(crowd) if crowd else None
-    cosine = np.einsum("ij,ij->i", anchor, other).astype(np.float32)
-    same = np.array([row.same for row in rows])
-    misses = np.flatnonzero(~same)
-    chosen = np.zeros(len(rows), dtype=bool)
-    chosen[misses[independent([rows[place] for place in misses], seed)]] = True
-    names = np.array([row.domain for row in rows])
-    groups = {str(name): names == name for name in np.unique(names)}
-    groups[ALL_DOMAINS] = np.ones(len(rows), dtype=bool)
+    groups = groups_of(pairs, "domain", np.ones(len(pairs), dtype=bool))
     claims = len(groups) * len(budgets)
     each = 1 - (1 - confidence) / claims if simultaneous else confidence
     domains: dict[str, list[dict[str, Any]]] = {name: [] for name in groups}
@@ -103,21 +102,20 @@ def calibrate_bundle(
         "confidence": confidence,
         "confidence_of_each_claim": each,
         "seed": seed,
-        "data": describe_data(data, rows),
+        "data": describe_data(data, pairs.rows),
         "domains": domains,
         "not_calibrated": missing,
     }
-    if stored is not None:
-        distinct = anchor[chosen]
+    if asked is not None and stored is not None:
         calibration["store"] = {
             "data": describe_stored(store_data),
-            "questions": len(distinct),
+            "questions": len(asked),
             "stored": len(crowd),
             "sizes": [
                 entry
                 for size in store_sizes
                 for found in domains[ALL_DOMAINS]
-                for entry in [store_correction(distinct, stored, found, size, confidence)]
+                for entry in [store_correction(asked, stored, found, size, confidence)]
             ],
         }
     record_calibration(bundle, calibration)
@@ -144,13 +142,6 @@ def store_correction(
         "wrong_neighbour_rate_at_most": rate_bound(counts, len(stored), entries, confidence),
         "threshold": None if corrected is None else max(calibrated, corrected[0]),
     }
-
-
-def _vectors(encode: Encode, texts: list[str]) -> Vectors:
-    """Return unit vectors, (texts, dimension); every distinct text is encoded once."""
-    distinct = list(dict.fromkeys(texts))
-    place = {text: index for index, text in enumerate(distinct)}
-    return encode(distinct)[[place[text] for text in texts]]
 
 
 def _why_not(negative: NDArray[np.float32], budget: float, confidence: float) -> dict[str, Any]:

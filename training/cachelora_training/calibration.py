@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GRID", "CalibratedThreshold", "calibrate_threshold", "negatives_needed"]
+__all__ = ["GRID", "CalibratedThreshold", "calibrate_threshold", "negatives_needed", "one_per_anchor"]
 
 # Fixed before any data: from 0.995 down to 0 in steps of 0.005.
 GRID = tuple(round(1 - 0.005 * step, 3) for step in range(1, 201))
@@ -122,3 +122,14 @@ def calibrate_threshold(
         positives=len(positive),
         hit_rate=float((positive >= np.float32(chosen)).mean()),
     )
+
+
+def one_per_anchor(anchor: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the place of one row for each distinct anchor, drawn with ``seed``, rising.
+
+    Rows that share an anchor rise and fall together. An exact binomial bound counts each of them as a draw of its own,
+    and would claim more than they show.
+    """
+    mixed = np.random.default_rng(seed).permutation(len(anchor))
+    _, first = np.unique(anchor[mixed], return_index=True)
+    return np.sort(mixed[first])

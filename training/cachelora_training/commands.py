@@ -129,9 +129,7 @@ def train(
 
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="The bundle to calibrate.")],
-    data: Annotated[
-        list[str], typer.Option("--data", help=f"Triplets or labelled pairs that nobody trained on. {DATA_HELP}")
-    ],
+    data: Annotated[list[str], typer.Option("--data", help=f"Rows that nobody trained on. {DATA_HELP}")],
     budget: Annotated[
         list[float] | None,
         typer.Option(help="Highest share of false hits; may be repeated. [default: 0.05]"),

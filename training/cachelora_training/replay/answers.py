@@ -104,8 +104,8 @@ def _problems(row: dict[str, Any], place: str) -> Iterator[str]:
         return
     keys = ("query",) if "intent" in row else ("a", "b") if "label" in row else ("anchor", "positive")
     yield from (problem for key in keys if (problem := problem_of_question(row, key, place)))
-    if row.get("label", 1) not in (0, 1):
-        yield f"{place}: label: 0 or 1 was expected, found {row['label']!r}"
+    if row.get("label", 1) not in (0, 1, None):
+        yield f"{place}: label: 0, 1 or null was expected, found {row['label']!r}"
     if "intent" in row and not isinstance(row["intent"], str | int):
         yield f"{place}: intent: a name was expected, found {row['intent']!r}"
     yield from problems_of_labels(row, place)
