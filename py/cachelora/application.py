@@ -26,6 +26,8 @@ DISTRIBUTION_OF_COMMAND = {
     "evaluate": "cachelora-training",
     "calibrate": "cachelora-training",
     "replay": "cachelora-training",
+    "compare": "cachelora-training",
+    "try": "cachelora-training",
     "pipeline": "cachelora-training",
     "export": "cachelora-export",
     "bench": "cachelora-benchmarks",

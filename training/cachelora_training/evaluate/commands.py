@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["evaluate"]
+__all__ = ["compare", "evaluate", "look"]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 SeedOption = Annotated[int, typer.Option(help="Of everything that is drawn.")]
@@ -57,5 +57,105 @@ def evaluate(
             stdout.print(comparison_table(facts["base"]["by_domain"], after))
         for table in figures_tables(facts):
             stdout.print(table)
+
+    emit(facts, as_json=as_json, render=render)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Results of `evaluate`, a bundle, or an adapter.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="What is compared with it, on the same rows.")],
+    test_file: Annotated[
+        list[str] | None, typer.Option("--test-file", "--test-data", help=f"To measure models now. {TEST_HELP}")
+    ] = None,
+    base_model: Annotated[str | None, typer.Option(help="Of adapters: hub id, directory or builtin:...")] = None,
+    model_a: Annotated[
+        str | None, typer.Option(help="A name or role in A's results. [default: adapter, else bundle, else base]")
+    ] = None,
+    model_b: Annotated[str | None, typer.Option(help="The same in B's.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
+    seed: SeedOption = 0,
+    resamples: Annotated[int, typer.Option(min=100, help="Of models measured now.")] = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two models on the same rows: differences, their intervals, and which of them are shown."""
+    from cachelora.errors import UsageError
+    from cachelora.terminal import emit, stdout
+
+    from cachelora_training.evaluate.compare import compare_results, read_results, results_of_model
+    from cachelora_training.evaluate.compare_tables import compare_markdown, compare_table
+    from cachelora_training.evaluate.figures import Settings
+
+    def results(named: Path) -> dict[str, Any]:
+        if not named.is_dir():
+            return read_results(named)
+        if not test_file:
+            raise UsageError(f"{named}: a model needs --test-file to be measured on")
+        return results_of_model(named, base_model, test_file, Settings(seed=seed, resamples=resamples))
+
+    facts = compare_results(results(a), results(b), model_a=model_a, model_b=model_b)
+
+    def render() -> None:
+        if markdown:
+            print(compare_markdown(facts), end="")
+        else:
+            stdout.print(compare_table(facts))
+
+    emit(facts, as_json=as_json, render=render)
+
+
+def look(
+    model: Annotated[Path, typer.Argument(help="A bundle, or a PEFT adapter.")],
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Pairs of questions, one after the other; without any, built-in ones.")
+    ] = None,
+    base_model: Annotated[str | None, typer.Option(help="The base model. [default: the bundle's]")] = None,
+    no_base: Annotated[bool, typer.Option("--no-base", help="Leave the base model out.")] = False,
+    domain: Annotated[str, typer.Option(help="Whose threshold decides.")] = "all",
+    budget: Annotated[
+        float | None, typer.Option(help="Calibrated share of false hits. [default: the smallest calibrated]")
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="A cosine instead of a calibrated threshold.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try a few pairs of questions: base model against adapter, at the calibrated threshold."""
+    from cachelora.terminal import emit, stdout
+    from rich.table import Table
+    from rich.text import Text
+
+    from cachelora_training.evaluate.quick_look import look as look_at
+
+    facts = look_at(
+        model,
+        texts or [],
+        base_name=base_model,
+        without_base=no_base,
+        domain=domain,
+        budget=budget,
+        threshold=threshold,
+    )
+
+    def render() -> None:
+        sides = [side for side in ("base", "adapter") if side in facts["pairs"][0]]
+        table = Table("questions", "same answer", *sides)
+        for pair in facts["pairs"]:
+            known = {True: "yes", False: "no", None: ""}[pair["same"]]
+            cells = [
+                f"{pair[side]['cosine']:.3f}"
+                + {True: " hit", False: " miss", None: ""}[pair[side]["hit"]]
+                + (" WRONG" if pair["same"] is not None and pair[side]["hit"] not in (None, pair["same"]) else "")
+                for side in sides
+            ]
+            table.add_row(Text(f"{pair['a']}\n{pair['b']}"), known, *cells)
+        stdout.print(table)
+        if facts["threshold"] is None:
+            said = "no threshold: `cachelora calibrate` finds one for a bundle, --threshold gives one"
+        elif facts["max_false_hit_rate"] is None:
+            said = f"threshold {facts['threshold']:.3f}, as given"
+        else:
+            said = (
+                f"threshold {facts['threshold']:.3f}, calibrated for {facts['domain']} to at most "
+                f"{facts['max_false_hit_rate']:.0%} false hits"
+            )
+        stdout.print(said, highlight=False, markup=False)
 
     emit(facts, as_json=as_json, render=render)
