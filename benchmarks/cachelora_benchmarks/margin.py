@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -75,7 +76,8 @@ def measure_margin(
     add("base model (PyTorch)", encode_function(load_encoder(base)))
     if adapter is not None:
         add("adapter (PyTorch)", encode_function(load_encoder(base, adapter)))
-    with Embedder(bundle, backend=backend) as embedder:
+    # As many threads as PyTorch takes by itself, so that seconds can be compared.
+    with Embedder(bundle, backend=backend, threads=len(os.sched_getaffinity(0))) as embedder:
         served = f"bundle (cachelora, {embedder.backend})"
         add(served, embedder.encode)
     if adapter is not None:

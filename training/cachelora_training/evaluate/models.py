@@ -77,7 +77,7 @@ def _bundle(directory: Path) -> Model:
 
     @contextmanager
     def opened() -> Iterator[tuple[Encode, str]]:
-        with Embedder(directory, threads=os.cpu_count() or 1) as embedder:
+        with Embedder(directory, threads=len(os.sched_getaffinity(0))) as embedder:
             yield embedder.encode, embedder.backend
 
     return Model(directory.resolve().name, "bundle", {"fingerprint": fingerprint}, opened)
