@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -104,3 +105,40 @@ def test_doctor_says_which_library_and_why(tiny, tmp_path):
     assert sick["healthy"] is False
     assert "missing.so" in sick["problem"]
     assert "Python wheel" in run("doctor").stdout
+
+
+def test_doctor_needs_no_onnxruntime_where_the_bundle_does_not(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("CACHELORA_ONNXRUNTIME", str(tmp_path / "missing.so"))
+    int8 = tiny.root / "bundle-int8"
+    facts = json.loads(run("doctor", int8, "--json").stdout)
+    assert facts["healthy"] is True
+    assert facts["onnxruntime"] is None
+    assert "missing.so" in facts["onnxruntime_problem"]
+    assert facts["bundle"]["backend"] == "fused"
+    assert facts["bundle"]["kernel"] in ("avx512vnni", "avxvnni", "avx2", "neon", "portable")
+    assert f"kernel: {facts['bundle']['kernel']}" in run("doctor", int8).stdout
+    for bundle, backend in ((int8, "onnxruntime"), (tiny.bundle, "auto")):
+        assert (
+            "missing.so" in json.loads(run("doctor", bundle, "--backend", backend, "--json", code=1).stdout)["problem"]
+        )
+
+
+def test_doctor_hashes_what_the_backend_does_not_read(tiny, tmp_path):
+    bundle = shutil.copytree(tiny.root / "bundle-int8", tmp_path / "bundle")
+    with (bundle / "model.onnx").open("ab") as file:
+        file.write(b"more")
+    run("similarity", bundle, "a", "b")
+    sick = json.loads(run("doctor", bundle, "--json", code=1).stdout)
+    assert "model.onnx: size" in sick["problem"]
+
+
+def test_the_backend_can_be_chosen(tiny):
+    int8 = tiny.root / "bundle-int8"
+    rows = [
+        json.loads(run("embed", int8, "card refund", "--backend", backend).stdout)["vector"]
+        for backend in ("auto", "fused", "onnxruntime")
+    ]
+    assert rows[0] == rows[1] != rows[2]
+    assert float(run("similarity", int8, "a", "a", "--backend", "fused").stdout) > 0.999
+    assert "int8" in run("embed", tiny.bundle, "a", "--backend", "fused", code=1).stderr
+    run("embed", int8, "a", "--backend", "quantum", code=2)

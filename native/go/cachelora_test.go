@@ -77,6 +77,35 @@ func TestVectorsArePyTorchs(t *testing.T) {
 	}
 }
 
+func TestBackends(t *testing.T) {
+	plain, int8 := filepath.Join(tiny(t), "bundle"), filepath.Join(tiny(t), "bundle-int8")
+	for _, of := range []struct {
+		dir     string
+		chosen  Backend
+		backend string
+	}{
+		{plain, BackendAuto, "onnxruntime"},
+		{int8, BackendAuto, "fused"},
+		{int8, BackendFused, "fused"},
+		{int8, BackendONNXRuntime, "onnxruntime"},
+	} {
+		embedder, err := Open(of.dir, WithBackend(of.chosen))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer embedder.Close()
+		if embedder.Backend() != of.backend || (embedder.Kernel() != "") != (of.backend == "fused") {
+			t.Errorf("%+v: backend %q, kernel %q", of, embedder.Backend(), embedder.Kernel())
+		}
+	}
+	if _, err := Open(plain, WithBackend(BackendFused)); !errors.Is(err, ErrBundleInvalid) {
+		t.Errorf("no int8 weights: %v", err)
+	}
+	if _, err := Open(plain, WithBackend(7)); !errors.Is(err, ErrInvalidArgument) {
+		t.Errorf("a backend that is none: %v", err)
+	}
+}
+
 func TestBatchIsTheTextsAlone(t *testing.T) {
 	embedder, want := open(t, WithThreads(2)), readGolden(t)
 	vectors, err := embedder.EmbedBatch(context.Background(), want.Texts)

@@ -31,6 +31,7 @@ type Embedder struct {
 	dimension   int
 	maxTokens   int
 	backend     string
+	kernel      string
 	fingerprint string
 }
 
@@ -51,6 +52,7 @@ func Open(dir string, opts ...Option) (*Embedder, error) {
 	native := C.cachelora_options{
 		struct_size: C.sizeof_cachelora_options,
 		threads:     C.uint32_t(chosen.threads),
+		backend:     C.uint32_t(chosen.backend),
 	}
 	if chosen.rejectTooLong {
 		native.on_too_long = C.CACHELORA_TOO_LONG_REJECT
@@ -74,6 +76,7 @@ func Open(dir string, opts ...Option) (*Embedder, error) {
 		dimension:   int(C.cachelora_dimension(handle)),
 		maxTokens:   int(C.cachelora_max_tokens(handle)),
 		backend:     goString(C.cachelora_backend(handle)),
+		kernel:      goString(C.cachelora_kernel(handle)),
 		fingerprint: goString(C.cachelora_fingerprint(handle)),
 	}, nil
 }
@@ -191,8 +194,12 @@ func (e *Embedder) Dimension() int { return e.dimension }
 // MaxTokens returns how many tokens of a text the model reads, special tokens included.
 func (e *Embedder) MaxTokens() int { return e.maxTokens }
 
-// Backend returns the name of the encoder, for instance "onnxruntime".
+// Backend returns the name of the encoder, "fused" or "onnxruntime".
 func (e *Embedder) Backend() string { return e.backend }
+
+// Kernel returns which kernel the fused encoder uses, for instance "avx512vnni"; empty where ONNX Runtime
+// computes.
+func (e *Embedder) Kernel() string { return e.kernel }
 
 // Fingerprint returns the namespace of the bundle's vectors: those of two fingerprints must never be
 // compared.

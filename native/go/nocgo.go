@@ -40,6 +40,9 @@ func (*Embedder) MaxTokens() int { return 0 }
 // Backend returns "unavailable".
 func (*Embedder) Backend() string { return "unavailable" }
 
+// Kernel returns an empty text.
+func (*Embedder) Kernel() string { return "" }
+
 // Fingerprint returns an empty text.
 func (*Embedder) Fingerprint() string { return "" }
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import final
 
-__all__ = ["NativeEmbedder", "find_onnxruntime"]
+__all__ = ["NativeEmbedder", "find_onnxruntime", "verify_bundle"]
 
 @final
 class NativeEmbedder:
@@ -24,8 +24,11 @@ class NativeEmbedder:
     @property
     def backend(self) -> str: ...
     @property
+    def kernel(self) -> str | None: ...
+    @property
     def fingerprint(self) -> str: ...
     @property
     def onnxruntime(self) -> tuple[Path, str, str] | None: ...
 
 def find_onnxruntime(onnxruntime_path: str | Path | None, site_packages: list[Path]) -> tuple[Path, str, str, str]: ...
+def verify_bundle(path: str | Path) -> None: ...

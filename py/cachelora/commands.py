@@ -7,7 +7,7 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,19 +19,24 @@ RuntimeOption = Annotated[
     Path | None,
     typer.Option("--onnxruntime", help="The ONNX Runtime library file; searched for by default."),
 ]
+BackendOption = Annotated[
+    Literal["auto", "fused", "onnxruntime"],
+    typer.Option(help="The encoder; auto is fused where the bundle has int8 weights.", metavar="NAME"),
+]
 
 
 def embed(
     bundle: BundleArgument,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, one per line of stdin.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads that share the work.")] = 1,
+    backend: BackendOption = "auto",
     onnxruntime: RuntimeOption = None,
 ) -> None:
     """Embed texts: one JSON object a line with text, tokens, truncated and vector."""
     from cachelora import Embedder
 
     sentences = texts or [line.rstrip("\n") for line in sys.stdin]
-    with Embedder(bundle, threads=threads, onnxruntime_path=onnxruntime) as embedder:
+    with Embedder(bundle, threads=threads, backend=backend, onnxruntime_path=onnxruntime) as embedder:
         encoded = embedder.encode_with_info(sentences)
     for text, vector, tokens, truncated in zip(
         sentences, encoded.vectors, encoded.tokens, encoded.truncated, strict=True
@@ -55,6 +60,7 @@ def similarity(
         float | None,
         typer.Option(help="The false-hit budget that decides; must have been calibrated."),
     ] = None,
+    backend: BackendOption = "auto",
     onnxruntime: RuntimeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,7 +68,7 @@ def similarity(
     from cachelora import Embedder
     from cachelora.terminal import emit, stdout
 
-    with Embedder(bundle, onnxruntime_path=onnxruntime) as embedder:
+    with Embedder(bundle, backend=backend, onnxruntime_path=onnxruntime) as embedder:
         a, b = embedder.encode([first, second])
         facts: dict[str, Any] = {"similarity": float(a @ b)}
         if max_false_hit_rate is not None:
@@ -82,14 +88,18 @@ def similarity(
 
 def doctor(
     bundle: Annotated[Path | None, typer.Argument(help="A bundle to verify and try.")] = None,
+    backend: BackendOption = "auto",
     onnxruntime: RuntimeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what is installed, which ONNX Runtime is used and why, and try a bundle."""
+    """Print what is installed and which ONNX Runtime is found, and verify and try a bundle.
+
+    A missing ONNX Runtime is a fault only where it is asked for, or where the bundle needs it.
+    """
     from cachelora import Embedder, __version__
     from cachelora.application import installed_commands
     from cachelora.errors import CacheloraError
-    from cachelora.runtime import find_onnxruntime
+    from cachelora.runtime import find_onnxruntime, verify_bundle
     from cachelora.terminal import emit, stdout
 
     facts: dict[str, Any] = {
@@ -108,13 +118,22 @@ def doctor(
             "version": library.version,
             "tried": library.tried.splitlines(),
         }
+    except CacheloraError as error:
+        facts["onnxruntime"] = None
+        facts["onnxruntime_problem"] = str(error)
+        if onnxruntime is not None or backend == "onnxruntime":
+            facts["healthy"] = False
+            facts["problem"] = str(error)
+    try:
         if bundle is not None:
-            with Embedder(bundle, onnxruntime_path=onnxruntime) as embedder:
+            verify_bundle(bundle)
+            with Embedder(bundle, backend=backend, onnxruntime_path=onnxruntime) as embedder:
                 encoded = embedder.encode_with_info(["Is this bundle in good health?"])
                 facts["bundle"] = {
                     "path": str(bundle),
                     "fingerprint": embedder.fingerprint,
                     "backend": embedder.backend,
+                    "kernel": embedder.kernel,
                     "dimension": embedder.dimension,
                     "max_tokens": embedder.max_tokens,
                     "probe_tokens": int(encoded.tokens[0]),
@@ -127,15 +146,18 @@ def doctor(
         stdout.print(f"cachelora    {facts['cachelora']} on Python {facts['python']}, {facts['platform']}")
         for name, found in facts["distributions"].items():
             stdout.print(f"  {name:24} {found or 'not installed'}")
-        if "onnxruntime" in facts:
-            used = facts["onnxruntime"]
+        if used := facts["onnxruntime"]:
             stdout.print(f"ONNX Runtime {used['version']} from the {used['source']}: {used['path']}")
             stdout.print("  tried, in this order:")
             for line in used["tried"]:
                 stdout.print(f"  {line}", markup=False)
+        else:
+            stdout.print(f"ONNX Runtime {facts['onnxruntime_problem']}", markup=False)
+            stdout.print("  bundles with int8 weights do without", highlight=False)
         if "bundle" in facts:
             for key, value in facts["bundle"].items():
-                stdout.print(f"bundle       {key}: {value}", markup=False)
+                if value is not None:
+                    stdout.print(f"bundle       {key}: {value}", markup=False)
         if "problem" in facts:
             stdout.print(f"problem      {facts['problem']}", markup=False)
 

@@ -176,6 +176,11 @@ class Embedder:
         return self._open().backend
 
     @property
+    def kernel(self) -> str | None:
+        """Which kernel the fused encoder uses, for instance ``avx512vnni``; None where ONNX Runtime computes."""
+        return self._open().kernel
+
+    @property
     def fingerprint(self) -> str:
         """The namespace of this bundle's vectors: those of two fingerprints must never meet."""
         return self._open().fingerprint

@@ -1,4 +1,4 @@
-"""Where this Python keeps ONNX Runtime."""
+"""Where this Python keeps ONNX Runtime, and whether a bundle is whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cachelora import _native
 
-__all__ = ["OnnxRuntime", "find_onnxruntime", "site_packages_with_onnxruntime"]
+__all__ = ["OnnxRuntime", "find_onnxruntime", "site_packages_with_onnxruntime", "verify_bundle"]
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,12 @@ def find_onnxruntime(onnxruntime_path: str | PathLike[str] | None = None) -> Onn
     """
     explicit = None if onnxruntime_path is None else Path(onnxruntime_path)
     return OnnxRuntime(*_native.find_onnxruntime(explicit, site_packages_with_onnxruntime()))
+
+
+def verify_bundle(path: str | PathLike[str]) -> None:
+    """Hash every file of a bundle, also those that an :class:`~cachelora.Embedder` would not read.
+
+    Raises:
+        BundleNotFoundError, BundleInvalidError, BundleCorruptError, SchemaUnsupportedError: what differs, and where.
+    """
+    _native.verify_bundle(Path(path))

@@ -135,6 +135,7 @@ static void test_describe(const cachelora_embedder *embedder)
     CHECK(cachelora_fingerprint(embedder).len == 64);
     CHECK(strcmp(cachelora_backend(embedder).data, "onnxruntime") == 0);
     CHECK(strstr(cachelora_onnxruntime(embedder).data, "onnxruntime") != NULL);
+    CHECK(cachelora_kernel(embedder).len == 0 && cachelora_kernel(NULL).len == 0);
     CHECK(cachelora_dimension(NULL) == 0 && cachelora_max_tokens(NULL) == 0 && cachelora_fingerprint(NULL).len == 0);
 
     float threshold = 0.0F;
@@ -163,6 +164,11 @@ static void test_open(const char *bundle)
     float vector[32];
     CHECK_FAILS(cachelora_embed(embedder, bytes(text), LONG, vector, 32, NULL, &err), CACHELORA_INPUT_TOO_LONG, "2002 tokens");
     cachelora_free(embedder);
+
+    const cachelora_options fused = {.struct_size = sizeof fused, .backend = CACHELORA_BACKEND_FUSED};
+    CHECK_FAILS(cachelora_open(bundle, strlen(bundle), &fused, &embedder, &err), CACHELORA_BUNDLE_INVALID, "encoder.int8");
+    const cachelora_options none = {.struct_size = sizeof none, .backend = 3};
+    CHECK_FAILS(cachelora_open(bundle, strlen(bundle), &none, &embedder, &err), CACHELORA_INVALID_ARGUMENT, "backend");
 
     options.struct_size = 1;
     CHECK_FAILS(cachelora_open(bundle, strlen(bundle), &options, &embedder, &err), CACHELORA_INVALID_ARGUMENT, "struct_size");

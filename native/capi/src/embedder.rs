@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
+use cachelora_core::encoder::fused::Kernel;
 use cachelora_core::similarity::cosine_of_units;
 use cachelora_core::{Embedder, InputInfo};
 
@@ -20,6 +21,7 @@ pub struct cachelora_embedder {
     // What the ABI lends out is NUL-terminated, so it is kept in that form.
     fingerprint: String,
     backend: String,
+    kernel: String,
     onnxruntime: String,
 }
 
@@ -71,6 +73,7 @@ pub unsafe extern "C" fn cachelora_open(
         let handle = cachelora_embedder {
             fingerprint: format!("{}\0", embedder.fingerprint()),
             backend: format!("{}\0", embedder.backend()),
+            kernel: format!("{}\0", embedder.kernel().map_or("", Kernel::name)),
             onnxruntime: embedder
                 .library()
                 .map_or("\0".to_owned(), |library| format!("{}\0", library.path.display())),
@@ -226,6 +229,14 @@ pub unsafe extern "C" fn cachelora_fingerprint(embedder: *const cachelora_embedd
 pub unsafe extern "C" fn cachelora_backend(embedder: *const cachelora_embedder) -> cachelora_str {
     // SAFETY: the caller's word.
     cachelora_str::of_nul_terminated(unsafe { embedder.as_ref() }.map_or("\0", |handle| &handle.backend))
+}
+
+/// Which kernel the fused encoder uses, for instance "avx512vnni". Valid while the handle lives; empty where
+/// ONNX Runtime computes, and for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cachelora_kernel(embedder: *const cachelora_embedder) -> cachelora_str {
+    // SAFETY: the caller's word.
+    cachelora_str::of_nul_terminated(unsafe { embedder.as_ref() }.map_or("\0", |handle| &handle.kernel))
 }
 
 /// The path of the ONNX Runtime library in use; empty where the fused encoder needs none, and for NULL.

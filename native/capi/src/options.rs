@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::mem::{offset_of, size_of};
 
-use cachelora_core::{OnTooLong, Options};
+use cachelora_core::{Backend, OnTooLong, Options};
 
 use crate::boundary::{slice, text};
 use crate::status::Failure;
@@ -14,6 +14,13 @@ use crate::status::cachelora_status::CACHELORA_INVALID_ARGUMENT;
 pub const CACHELORA_TOO_LONG_TRUNCATE: u32 = 0;
 /// What happens to a text with more tokens than the model reads: CACHELORA_INPUT_TOO_LONG.
 pub const CACHELORA_TOO_LONG_REJECT: u32 = 1;
+
+/// The encoder: the fused one where the bundle has its weights, else ONNX Runtime.
+pub const CACHELORA_BACKEND_AUTO: u32 = 0;
+/// The encoder: the fused one; a bundle without its weights is CACHELORA_BUNDLE_INVALID.
+pub const CACHELORA_BACKEND_FUSED: u32 = 1;
+/// The encoder: ONNX Runtime, the float32 reference.
+pub const CACHELORA_BACKEND_ONNXRUNTIME: u32 = 2;
 
 /// How a bundle is opened. Begin with CACHELORA_OPTIONS_INIT and set what should differ; zero means the
 /// default in every field.
@@ -36,6 +43,10 @@ pub struct cachelora_options {
     pub onnxruntime_path: *const c_char,
     /// The number of bytes of onnxruntime_path.
     pub onnxruntime_path_len: usize,
+    /// CACHELORA_BACKEND_AUTO, CACHELORA_BACKEND_FUSED or CACHELORA_BACKEND_ONNXRUNTIME.
+    pub backend: u32,
+    /// Must be 0.
+    pub reserved: u32,
 }
 
 /// Reads the caller's structure, which may be NULL, shorter than ours or longer.
@@ -73,6 +84,8 @@ pub(crate) unsafe fn read(options: *const cachelora_options) -> Result<Options, 
         threads: 0,
         onnxruntime_path: std::ptr::null(),
         onnxruntime_path_len: 0,
+        backend: CACHELORA_BACKEND_AUTO,
+        reserved: 0,
     };
     // SAFETY: both have `known` bytes; every bit pattern is a valid integer or raw pointer.
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut ours).cast::<u8>(), known) };
@@ -82,12 +95,22 @@ pub(crate) unsafe fn read(options: *const cachelora_options) -> Result<Options, 
         CACHELORA_TOO_LONG_REJECT => OnTooLong::Reject,
         other => return Err(invalid(format!("options.on_too_long is {other}, 0 or 1 was expected"))),
     };
+    let backend = match ours.backend {
+        CACHELORA_BACKEND_AUTO => Backend::Auto,
+        CACHELORA_BACKEND_FUSED => Backend::Fused,
+        CACHELORA_BACKEND_ONNXRUNTIME => Backend::OnnxRuntime,
+        other => return Err(invalid(format!("options.backend is {other}, 0 to 2 was expected"))),
+    };
+    if ours.reserved != 0 {
+        return Err(invalid(format!("options.reserved is {}, 0 was expected", ours.reserved)));
+    }
     // SAFETY: the caller's path has that many bytes.
     let path =
         unsafe { text(ours.onnxruntime_path.cast(), ours.onnxruntime_path_len, "options.onnxruntime_path") }?;
     Ok(Options {
         on_too_long,
         threads: ours.threads as usize,
+        backend,
         onnxruntime_path: (!path.is_empty()).then(|| path.into()),
         ..Options::default()
     })
@@ -104,6 +127,8 @@ mod tests {
             threads: 3,
             onnxruntime_path: c"/lib/x".as_ptr(),
             onnxruntime_path_len: 6,
+            backend: CACHELORA_BACKEND_FUSED,
+            reserved: 0,
         }
     }
 
@@ -113,6 +138,7 @@ mod tests {
         let options = unsafe { read(&ours()) }.ok().unwrap();
         assert_eq!(options.on_too_long, OnTooLong::Reject);
         assert_eq!(options.threads, 3);
+        assert_eq!(options.backend, Backend::Fused);
         assert_eq!(options.onnxruntime_path.as_deref(), Some(std::path::Path::new("/lib/x")));
     }
 
@@ -124,6 +150,12 @@ mod tests {
         let options = unsafe { read(&older) }.ok().unwrap();
         assert_eq!(options.threads, 3);
         assert_eq!(options.onnxruntime_path, None);
+        // The structure as it was before it had a backend.
+        let older = cachelora_options { struct_size: offset_of!(cachelora_options, backend), ..ours() };
+        // SAFETY: as above.
+        let options = unsafe { read(&older) }.ok().unwrap();
+        assert!(options.onnxruntime_path.is_some());
+        assert_eq!(options.backend, Backend::Auto);
     }
 
     #[test]
@@ -148,6 +180,8 @@ mod tests {
             cachelora_options { struct_size: 0, ..ours() },
             cachelora_options { struct_size: usize::MAX, ..ours() },
             cachelora_options { on_too_long: 2, ..ours() },
+            cachelora_options { backend: 3, ..ours() },
+            cachelora_options { reserved: 1, ..ours() },
             cachelora_options { onnxruntime_path: std::ptr::null(), ..ours() },
         ] {
             // SAFETY: the structure is alive; wrong sizes are refused before they are used.

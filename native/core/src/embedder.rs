@@ -91,28 +91,23 @@ pub struct Embedder {
 }
 
 impl Embedder {
-    /// Verifies the bundle in `directory` and loads its model.
+    /// Loads the model of the bundle in `directory`. The manifest and every file that is read are verified; what
+    /// the chosen backend does not read (`model.onnx`, for the fused encoder) is not, and may be missing.
+    /// [`Bundle::verified`] verifies all.
     ///
     /// # Errors
     /// Whatever is wrong with the bundle, or with ONNX Runtime where it is used; see [`Error`].
     pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let bundle = Bundle::open(directory.as_ref())?;
-        let manifest = bundle.manifest();
-        let path_of = |name: &str| bundle.directory().join(name);
-        let tokenizer = Tokenizer::from_file(&path_of(bundle::TOKENIZER), manifest.max_tokens)?;
-        if tokenizer.vocabulary_size() > manifest.architecture.vocab_size {
-            return Err(Error::BundleInvalid {
-                path: path_of(bundle::TOKENIZER),
-                problem: format!(
-                    "has {} tokens, the model's embedding table {}; the tokenizer belongs to another model",
-                    tokenizer.vocabulary_size(),
-                    manifest.architecture.vocab_size
-                ),
-            });
-        }
+        // The two large files are verified and read side by side.
+        let (tokenizer, encoder) = std::thread::scope(|scope| {
+            let tokenizer = scope.spawn(|| open_tokenizer(&bundle));
+            let encoder = open_encoder(&bundle, options);
+            (tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), encoder)
+        });
+        let (tokenizer, (encoder, library)) = (tokenizer?, encoder?);
         let calibration =
-            bundle.file(bundle::CALIBRATION).map(|path| Calibration::from_file(&path)).transpose()?;
-        let (encoder, library) = open_encoder(&bundle, options)?;
+            bundle.verify(bundle::CALIBRATION)?.map(|path| Calibration::from_file(&path)).transpose()?;
         let on_too_long = options.on_too_long;
         let threads = options.threads.max(1);
         Ok(Self { bundle, tokenizer, encoder, library, calibration, on_too_long, threads })
@@ -191,6 +186,11 @@ impl Embedder {
         self.encoder.name()
     }
 
+    /// The kernel of the fused encoder; None where ONNX Runtime computes.
+    pub fn kernel(&self) -> Option<Kernel> {
+        self.encoder.kernel()
+    }
+
     /// The namespace of this bundle's vectors, 64 hex digits: vectors of two fingerprints must never
     /// be compared.
     pub fn fingerprint(&self) -> &str {
@@ -252,17 +252,43 @@ impl Embedder {
     }
 }
 
-/// Opens what the options ask for, and says which ONNX Runtime it uses.
-fn open_encoder(bundle: &Bundle, options: &Options) -> Result<(Box<dyn Encoder>, Option<Library>)> {
-    let missing = |name: &str, backend: &str| Error::BundleInvalid {
+/// Reads the tokenizer, which must belong to the model.
+fn open_tokenizer(bundle: &Bundle) -> Result<Tokenizer> {
+    let manifest = bundle.manifest();
+    let path =
+        bundle.verify(bundle::TOKENIZER)?.ok_or_else(|| missing(bundle, bundle::TOKENIZER, "every"))?;
+    let tokenizer = Tokenizer::from_file(&path, manifest.max_tokens)?;
+    if tokenizer.vocabulary_size() > manifest.architecture.vocab_size {
+        return Err(Error::BundleInvalid {
+            path,
+            problem: format!(
+                "has {} tokens, the model's embedding table {}; the tokenizer belongs to another model",
+                tokenizer.vocabulary_size(),
+                manifest.architecture.vocab_size
+            ),
+        });
+    }
+    Ok(tokenizer)
+}
+
+/// The manifest does not list a file.
+fn missing(bundle: &Bundle, name: &str, backend: &str) -> Error {
+    Error::BundleInvalid {
         path: bundle.directory().join(bundle::MANIFEST),
         problem: format!(
             "files: '{name}' is missing, which backend {backend} needs; export the bundle again"
         ),
+    }
+}
+
+/// Opens what the options ask for, and says which ONNX Runtime it uses.
+fn open_encoder(bundle: &Bundle, options: &Options) -> Result<(Box<dyn Encoder>, Option<Library>)> {
+    let weights = match options.backend {
+        Backend::OnnxRuntime => None,
+        Backend::Auto | Backend::Fused => bundle.verify(bundle::INT8_WEIGHTS)?,
     };
-    let weights = bundle.file(bundle::INT8_WEIGHTS);
     match (options.backend, weights) {
-        (Backend::Fused, None) => Err(missing(bundle::INT8_WEIGHTS, "fused")),
+        (Backend::Fused, None) => Err(missing(bundle, bundle::INT8_WEIGHTS, "fused")),
         (Backend::Auto | Backend::Fused, Some(weights)) => {
             let encoder = FusedEncoder::open(&weights, options.kernel)?;
             let manifest = bundle.manifest();
@@ -282,8 +308,9 @@ fn open_encoder(bundle: &Bundle, options: &Options) -> Result<(Box<dyn Encoder>,
             Ok((Box::new(encoder), None))
         }
         (Backend::Auto | Backend::OnnxRuntime, _) => {
-            let model =
-                bundle.file(bundle::ONNX_MODEL).ok_or_else(|| missing(bundle::ONNX_MODEL, "onnxruntime"))?;
+            let model = bundle
+                .verify(bundle::ONNX_MODEL)?
+                .ok_or_else(|| missing(bundle, bundle::ONNX_MODEL, "onnxruntime"))?;
             let encoder = OrtEncoder::open(&model, bundle.manifest().dimension, &options.search())?;
             let library = encoder.library().clone();
             Ok((Box::new(encoder), Some(library)))

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use cachelora::bundle::Bundle;
 use cachelora::encoder::fused::Kernel;
 use cachelora::similarity::cosine_of_units;
 use cachelora::{Backend, Embedder, Error, OnTooLong, Options};
@@ -184,6 +185,34 @@ fn the_backend_can_be_chosen() {
     let options = Options { backend: Backend::Fused, ..Options::default() };
     let Err(error) = Embedder::open(TINY.join("bundle"), &options) else { panic!("it opened") };
     assert!(error.to_string().contains("'encoder.int8.safetensors' is missing"), "{error}");
+}
+
+#[test]
+fn a_file_is_verified_where_it_is_read() {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(TINY.join("bundle-int8")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let open = |backend| Embedder::open(copy.path(), &Options { backend, ..Options::default() });
+    let spoil = |name: &str| {
+        let mut bytes = std::fs::read(copy.path().join(name)).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(copy.path().join(name), bytes).unwrap();
+    };
+    spoil("model.onnx");
+    assert!(open(Backend::Auto).is_ok(), "the fused encoder does not read it");
+    let corrupt = |backend, name: &str| match open(backend) {
+        Err(Error::BundleCorrupt { path, .. }) => assert!(path.ends_with(name), "{}", path.display()),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it opened with a spoilt {name}"),
+    };
+    corrupt(Backend::OnnxRuntime, "model.onnx");
+    spoil("encoder.int8.safetensors");
+    corrupt(Backend::Auto, "encoder.int8.safetensors");
+    spoil("tokenizer.json");
+    corrupt(Backend::OnnxRuntime, "tokenizer.json");
+    assert!(matches!(Bundle::verified(copy.path()), Err(Error::BundleCorrupt { .. })));
 }
 
 #[test]

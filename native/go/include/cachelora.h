@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 // A cachelora_options with every default.
-#define CACHELORA_OPTIONS_INIT {sizeof(cachelora_options), 0, 0, NULL, 0}
+#define CACHELORA_OPTIONS_INIT {sizeof(cachelora_options), 0, 0, NULL, 0, 0, 0}
 
 
 // The version of the ABI that this library has. It grows when a function or structure changes so that
@@ -52,6 +52,15 @@
 
 // What happens to a text with more tokens than the model reads: CACHELORA_INPUT_TOO_LONG.
 #define CACHELORA_TOO_LONG_REJECT 1
+
+// The encoder: the fused one where the bundle has its weights, else ONNX Runtime.
+#define CACHELORA_BACKEND_AUTO 0
+
+// The encoder: the fused one; a bundle without its weights is CACHELORA_BUNDLE_INVALID.
+#define CACHELORA_BACKEND_FUSED 1
+
+// The encoder: ONNX Runtime, the float32 reference.
+#define CACHELORA_BACKEND_ONNXRUNTIME 2
 
 // What a call returns. Every failure also sets the call's `err`, unless that is NULL.
 typedef enum {
@@ -115,6 +124,10 @@ typedef struct {
     const char *onnxruntime_path;
     // The number of bytes of onnxruntime_path.
     size_t onnxruntime_path_len;
+    // CACHELORA_BACKEND_AUTO, CACHELORA_BACKEND_FUSED or CACHELORA_BACKEND_ONNXRUNTIME.
+    uint32_t backend;
+    // Must be 0.
+    uint32_t reserved;
 } cachelora_options;
 
 // What became of one text.
@@ -208,6 +221,10 @@ cachelora_str cachelora_fingerprint(const cachelora_embedder *embedder);
 // Which encoder computes the vectors, "fused" or "onnxruntime". Valid while the handle lives; empty
 // for NULL.
 cachelora_str cachelora_backend(const cachelora_embedder *embedder);
+
+// Which kernel the fused encoder uses, for instance "avx512vnni". Valid while the handle lives; empty where
+// ONNX Runtime computes, and for NULL.
+cachelora_str cachelora_kernel(const cachelora_embedder *embedder);
 
 // The path of the ONNX Runtime library in use; empty where the fused encoder needs none, and for NULL.
 // Valid while the handle lives.

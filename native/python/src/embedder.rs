@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use cachelora::bundle::Bundle;
+use cachelora::encoder::fused::Kernel;
 use cachelora::{Backend, Embedder, Error, InputInfo, OnTooLong, Options};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -90,6 +92,11 @@ impl NativeEmbedder {
     }
 
     #[getter]
+    fn kernel(&self) -> Option<&'static str> {
+        self.embedder.kernel().map(Kernel::name)
+    }
+
+    #[getter]
     fn fingerprint(&self) -> &str {
         self.embedder.fingerprint()
     }
@@ -101,4 +108,10 @@ impl NativeEmbedder {
         let library = self.embedder.library()?;
         Some((library.path.clone(), library.source.name(), library.version.clone()))
     }
+}
+
+/// Hashes every file of a bundle.
+#[pyfunction]
+pub(crate) fn verify_bundle(py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    py.detach(|| Bundle::verified(&path)).map(drop).map_err(|error| exception(py, &error))
 }

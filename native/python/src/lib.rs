@@ -10,5 +10,7 @@ mod _native {
     #[pymodule_export]
     use crate::embedder::NativeEmbedder;
     #[pymodule_export]
+    use crate::embedder::verify_bundle;
+    #[pymodule_export]
     use crate::library::find_onnxruntime;
 }

@@ -1,4 +1,4 @@
-//! A bundle on disk: opened only when every hash and the fingerprint agree with its manifest.
+//! A bundle on disk: its fingerprint agrees with its manifest, and every file that is read with its hash.
 
 mod fingerprint;
 mod manifest;
@@ -21,7 +21,7 @@ pub const TOKENIZER: &str = "tokenizer.json";
 /// The calibrated thresholds, which a bundle may lack.
 pub const CALIBRATION: &str = "calibration.json";
 
-/// A verified bundle.
+/// A bundle whose manifest agrees with its fingerprint, which covers the hash of every file.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     directory: PathBuf,
@@ -29,13 +29,12 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads the manifest of `directory` and verifies all that it lists.
+    /// Reads the manifest of `directory`; no other file is looked at.
     ///
     /// # Errors
-    /// [`Error::BundleNotFound`] for a missing directory, manifest or file,
-    /// [`Error::SchemaUnsupported`] for a newer major schema, [`Error::BundleInvalid`] for a manifest
-    /// that is not of the expected form, [`Error::BundleCorrupt`] for a file or fingerprint that does not
-    /// agree with the manifest.
+    /// [`Error::BundleNotFound`] for a missing directory or manifest, [`Error::SchemaUnsupported`] for a
+    /// newer major schema, [`Error::BundleInvalid`] for a manifest that is not of the expected form,
+    /// [`Error::BundleCorrupt`] for a fingerprint that does not agree with it.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(MANIFEST);
         if !directory.is_dir() {
@@ -53,9 +52,6 @@ impl Bundle {
                 return Err(Error::BundleInvalid { path, problem: format!("files: '{name}' is missing") });
             }
         }
-        for (name, entry) in &manifest.files {
-            verify::verify_file(&directory.join(name), entry)?;
-        }
         let computed = fingerprint::fingerprint(&manifest);
         if computed != manifest.fingerprint {
             return Err(Error::BundleCorrupt {
@@ -68,14 +64,34 @@ impl Bundle {
         Ok(Self { directory: directory.to_owned(), manifest })
     }
 
+    /// Reads the manifest of `directory` and hashes every file that it lists.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and, for each file, [`verify`](Self::verify).
+    pub fn verified(directory: &Path) -> Result<Self> {
+        let bundle = Self::open(directory)?;
+        for name in bundle.manifest.files.keys() {
+            bundle.verify(name)?;
+        }
+        Ok(bundle)
+    }
+
+    /// Hashes one file and returns its path, or None where the manifest does not list it. A file is verified
+    /// before it is read; one that nobody reads costs nothing.
+    ///
+    /// # Errors
+    /// [`Error::BundleNotFound`] for a missing file, [`Error::BundleCorrupt`] for one that is not what the
+    /// manifest describes.
+    pub fn verify(&self, name: &str) -> Result<Option<PathBuf>> {
+        let Some(entry) = self.manifest.files.get(name) else { return Ok(None) };
+        let path = self.directory.join(name);
+        verify::verify_file(&path, entry)?;
+        Ok(Some(path))
+    }
+
     /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
-    }
-
-    /// The path of a file of the bundle, or None where the manifest does not list it.
-    pub fn file(&self, name: &str) -> Option<PathBuf> {
-        self.manifest.files.contains_key(name).then(|| self.directory.join(name))
     }
 
     /// The directory that was opened.

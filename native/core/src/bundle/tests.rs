@@ -44,10 +44,10 @@ fn write_with_fingerprint(directory: &TempDir, manifest: &mut Value) {
 fn opens_what_agrees_with_its_manifest() {
     let (directory, mut manifest) = small_bundle();
     write_with_fingerprint(&directory, &mut manifest);
-    let bundle = Bundle::open(directory.path()).unwrap();
+    let bundle = Bundle::verified(directory.path()).unwrap();
     assert_eq!(bundle.manifest().max_tokens, 64);
-    assert_eq!(bundle.file(ONNX_MODEL), Some(directory.path().join(ONNX_MODEL)));
-    assert_eq!(bundle.file("encoder.int8.safetensors"), None);
+    assert_eq!(bundle.verify(ONNX_MODEL).unwrap(), Some(directory.path().join(ONNX_MODEL)));
+    assert_eq!(bundle.verify("encoder.int8.safetensors").unwrap(), None);
 }
 
 #[test]
@@ -91,7 +91,9 @@ fn a_changed_file_is_corrupt() {
     write_with_fingerprint(&directory, &mut manifest);
     for (content, what) in [("grapf", "sha256"), ("graph ", "size")] {
         fs::write(directory.path().join(ONNX_MODEL), content).unwrap();
-        match Bundle::open(directory.path()).unwrap_err() {
+        // It is noticed where it is read.
+        assert!(Bundle::open(directory.path()).unwrap().verify(TOKENIZER).unwrap().is_some());
+        match Bundle::verified(directory.path()).unwrap_err() {
             Error::BundleCorrupt { path, what: found, .. } => {
                 assert_eq!(path, directory.path().join(ONNX_MODEL));
                 assert_eq!(found, what);
@@ -122,7 +124,7 @@ fn a_missing_directory_manifest_or_file_is_not_found() {
     assert!(matches!(&error, Error::BundleNotFound { path, .. } if path.ends_with(MANIFEST)), "{error}");
     write_with_fingerprint(&directory, &mut manifest);
     fs::remove_file(directory.path().join(TOKENIZER)).unwrap();
-    let error = Bundle::open(directory.path()).unwrap_err();
+    let error = Bundle::verified(directory.path()).unwrap_err();
     assert!(matches!(&error, Error::BundleNotFound { path, .. } if path.ends_with(TOKENIZER)), "{error}");
 }
 

@@ -26,4 +26,9 @@ pub trait Encoder: Send + Sync {
 
     /// A short name of the implementation, for instance `onnxruntime`.
     fn name(&self) -> &'static str;
+
+    /// Which of our own kernels computes; None where none does.
+    fn kernel(&self) -> Option<fused::Kernel> {
+        None
+    }
 }

@@ -166,6 +166,10 @@ impl Encoder for FusedEncoder {
     fn name(&self) -> &'static str {
         "fused"
     }
+
+    fn kernel(&self) -> Option<Kernel> {
+        Some(self.kernel)
+    }
 }
 
 #[cfg(test)]
