@@ -27,7 +27,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 PYPROJECTS := pyproject.toml training/pyproject.toml export/pyproject.toml benchmarks/pyproject.toml
-RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python -name '*.rs' -o -name 'Cargo.toml')
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python native/serve -name '*.rs' -o -name 'Cargo.toml')
 EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_export -name '*.py') tests/tiny_bundle.py
 
 # Each directory below native/go that has dependencies of its own is a module of its own.
@@ -58,10 +58,12 @@ $(VENV)/.installed: $(PYPROJECTS) constraints.txt | tools
 		-e ".[cli,hub,onnxruntime,dev]" -e "training[builtin]" -e export -e benchmarks
 	touch $@
 
-# The C library, and the extension module in place. The name with the ABI's number is what programs look for.
+# The C library, the server, and the extension module in place. The name with the ABI's number is what programs look
+# for; the server stands beside the `cachelora` command, where `cachelora serve` looks for it.
 $(BUILD)/.native: $(VENV)/.installed $(RUST_SOURCES)
-	cargo build --release --locked --quiet -p cachelora-capi
+	cargo build --release --locked --quiet -p cachelora-capi -p cachelora-serve
 	ln -sf libcachelora.so target/release/libcachelora.so.1
+	install -m 755 -s target/release/cachelora-serve $(VENV)/bin/
 	maturin develop --release --locked --quiet --skip-install
 	mkdir -p $(BUILD) && touch $@
 

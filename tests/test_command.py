@@ -29,6 +29,7 @@ def test_help_lists_every_command_without_importing_pytorch():
         "embed",
         "similarity",
         "doctor",
+        "serve",
         "pull",
         "push",
         "train",
