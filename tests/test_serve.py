@@ -1,4 +1,4 @@
-"""`cachelora serve` as clients meet it: a real server, the official OpenAI client, and raw HTTP for what it never sends."""
+"""`cachelora serve` as clients meet it: a real server, the official OpenAI client, and raw HTTP beyond it."""
 
 from __future__ import annotations
 
