@@ -1,6 +1,7 @@
 # make demo   sets everything up and shows the whole road on real input
 # make test   sets everything up and passes every check and test in every language
 # make proxy-demo   shows the caching chat proxy; BUNDLE=DIR chooses its bundle, ARGS passes flags on
+# make adapters   trains the adapters below adapters/ anew
 # make install PREFIX=DIR   installs the C library, its header and its pkg-config file
 
 SHELL := /bin/bash
@@ -33,7 +34,7 @@ EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_expo
 # Each directory below native/go that has dependencies of its own is a module of its own.
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
-.PHONY: help tools setup native install demo proxy-demo test lint test-rust test-python test-cloud test-go test-c header clean
+.PHONY: help tools setup native install demo proxy-demo adapters test lint test-rust test-python test-cloud test-go test-c header clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -98,6 +99,17 @@ demo: $(BUILD)/.native $(BUILD)/demo/embed-c $(BUILD)/demo/embed-go
 proxy-demo: BUNDLE ?= $(TINY)/bundle
 proxy-demo: $(TINY)/golden.json
 	@cd native/go/examples/proxy && go run ./demo -bundle $(abspath $(BUNDLE)) $(ARGS)
+
+# One thread: the sums, and so the figures, do not depend on how many cores there are.
+TRAIN = OMP_NUM_THREADS=1 $(VENV)/bin/cachelora train --base-model builtin:all-MiniLM-L6-v2 --force
+rows_of = $(foreach domain,$(1),--train-data training/data/$(domain)/train.jsonl --eval-data training/data/$(domain)/test.jsonl)
+
+adapters: $(BUILD)/.native
+	$(TRAIN) --recipe multi-domain $(call rows_of,medical law programming psychology general) --output adapters/multi-domain
+	$(TRAIN) --recipe domain $(call rows_of,medical) --output adapters/medical
+	$(TRAIN) --recipe domain $(call rows_of,law) --output adapters/law
+	$(TRAIN) --recipe domain $(call rows_of,programming) --output adapters/programming
+	$(TRAIN) --recipe domain $(call rows_of,psychology) --output adapters/psychology
 
 # --- check --------------------------------------------------------------------------------------------------
 
