@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -78,7 +79,7 @@ def calibrate_bundle(
     chosen[misses[one_per_anchor(pairs.anchor[misses], seed)]] = True
     # A run that was killed below may have left a file that the manifest does not describe.
     record_calibration(bundle, None)
-    with Embedder(bundle) as embedder:
+    with Embedder(bundle, threads=len(os.sched_getaffinity(0))) as embedder:
         note(f"embedding {len(pairs)} pairs and {len(crowd)} stored questions with {embedder.backend}")
         cosine = cosines(embedder.encode, pairs)
         asked = embedder.encode([pairs.first[place] for place in np.flatnonzero(chosen)]) if crowd else None

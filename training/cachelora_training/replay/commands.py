@@ -64,7 +64,7 @@ def replay(
         stdout.print(table)
         stdout.print(
             f"{plan.questions} questions each; hits, right and wrong are shares of them. Crowd: how often a stored "
-            "unrelated question reaches the threshold, counted, and foretold from the first thousand.",
+            "unrelated question reaches the threshold, counted, and foretold from a fifth of the largest store.",
             highlight=False,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +25,8 @@ from cachelora_training.unrelated import describe_stored, read_unrelated
 __all__ = ["Plan", "replay_bundle"]
 
 WORST = 20
-# The model learns from so few stored questions, so that the larger stores test what it foretells.
-FITTED_ON = 1000
+# The model learns from a fifth of the largest store, so that the larger ones test what it foretells.
+FITTED_ON = 5
 MOST_ASKED = 2000
 
 
@@ -84,7 +86,7 @@ def replay_bundle(
     plan.check()
     answers = read_answers(data)
     unrelated = read_unrelated(unrelated_data, answers) if unrelated_data else []
-    with Embedder(bundle) as embedder:
+    with Embedder(bundle, threads=len(os.sched_getaffinity(0))) as embedder:
         levels = _levels(bundle, thresholds)
         try:
             streams = {
@@ -133,8 +135,6 @@ def replay_bundle(
 
 def _levels(bundle: Path, thresholds: Sequence[float]) -> list[tuple[float, float | None]]:
     """Return each threshold with the budget that it was calibrated to, if any."""
-    import json
-
     for threshold in thresholds:
         if not -1 <= threshold <= 1:
             raise UsageError(f"the threshold is {threshold}, a cosine was expected")
@@ -179,7 +179,7 @@ def _foretold(traffic: Traffic, vectors: Vectors, threshold: float, sizes: Seque
     """
     asked = vectors[np.unique(traffic.asked[traffic.answer[traffic.asked] >= 0])[:MOST_ASKED]]
     stored = vectors[traffic.stored]
-    sample = stored[:FITTED_ON]
+    sample = stored[: max(1, len(stored) // FITTED_ON)]
     model = fit_neighbours(counts_reaching(asked, sample, [threshold])[0], len(sample)) if len(sample) else None
     measured = measured_rates(asked, stored, threshold, sizes)
     return {
