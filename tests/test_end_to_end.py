@@ -118,13 +118,18 @@ def test_bench_latency_times_every_engine(road):
         "8,16",
         "--rounds",
         3,
+        "--through-onnxruntime",
     )
+    assert facts["onnxruntime_int8_fused_operators"]["Attention"] == 2  # type: ignore[index]
     for count in ("8", "16"):
         engines = facts["latency"][count]  # type: ignore[index]
         assert [name.split()[0] for name in engines] == [
             "sentence-transformers",
             "onnxruntime",
+            "onnxruntime",
             "cachelora",
+            "cachelora",
+            "limit",
         ]
         assert all(0 < engine["p5"] <= engine["median"] <= engine["p95"] for engine in engines.values())
         assert engines["cachelora (fused)"]["times_ours"]["median"] == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, Literal, cast, get_args
 
 import typer
 
@@ -27,14 +27,21 @@ def latency(
     tokens: Annotated[str, typer.Option(help="Lengths in tokens, separated by commas.")] = "8,16,32,64,128",
     rounds: Annotated[int, typer.Option(min=3, help="Turns of five runs that each engine has per length.")] = 20,
     base_model: BaseOption = None,
+    through_onnxruntime: Annotated[
+        bool, typer.Option("--through-onnxruntime", help="Also ours with ONNX Runtime as its backend.")
+    ] = False,
+    clock: Annotated[
+        Literal["wall", "cpu"],
+        typer.Option(help="cpu counts processor time only: for machines that others use too.", metavar="wall|cpu"),
+    ] = "wall",
     as_json: JsonOption = False,
 ) -> None:
-    """Time one text, one thread: sentence-transformers, ONNX Runtime's Python API and ours."""
+    """Time one text, one thread: sentence-transformers, ONNX Runtime in float32 and int8, ours, and the limit."""
     from cachelora.errors import BundleNotFoundError, UsageError
     from cachelora.terminal import emit, stdout
     from rich.table import Table
 
-    from cachelora_benchmarks.latency import measure_latency
+    from cachelora_benchmarks.latency import LIMIT, measure_latency
 
     try:
         counts = [int(count) for count in tokens.split(",")]
@@ -42,24 +49,32 @@ def latency(
         raise UsageError(f"--tokens is {tokens!r}, numbers separated by commas were expected") from None
     if not (bundle / "cachelora.json").is_file():
         raise BundleNotFoundError(f"{bundle}: no bundle; `cachelora export` writes one")
-    facts = measure_latency(bundle, counts, rounds=rounds, base_model=base_model)
+    facts = measure_latency(
+        bundle, counts, rounds=rounds, base_model=base_model, through_onnxruntime=through_onnxruntime, clock=clock
+    )
 
     def render() -> None:
-        engines = list(next(iter(facts["latency"].values())))
+        columns = list(next(iter(facts["latency"].values())))
+        engines = [name for name in columns if name != LIMIT]
         table = Table(
             "tokens",
-            *(f"{name}, ms" for name in engines),
+            *(f"{name}, ms" for name in columns),
             *(f"{name} / ours" for name in engines[:-1]),
+            *(["ours / limit"] if LIMIT in columns else []),
+            "ours, ms a token",
         )
         for count, found in facts["latency"].items():
             times = (
-                f"{found[name]['median']:.2f} ({found[name]['p5']:.2f}-{found[name]['p95']:.2f})" for name in engines
+                f"{found[name]['median']:.2f} ({found[name]['p5']:.2f}-{found[name]['p95']:.2f})" for name in columns
             )
-            ratios = (f"{found[name]['times_ours']['median']:.2f}" for name in engines[:-1])
-            table.add_row(count, *times, *ratios)
+            ratios = [_of(found[name]["times_ours"]) for name in engines[:-1]]
+            if LIMIT in found:
+                ratios.append(_of(found[LIMIT]["ours_times"]))
+            table.add_row(count, *times, *ratios, f"{found[engines[-1]]['per_token']:.4f}")
         stdout.print(table)
         stdout.print(
-            f"medians (5th to 95th percentile) of {facts['runs']} runs, one thread, {facts['machine']['processor']}",
+            f"medians (5th to 95th percentile) of {facts['runs']} runs, one thread, {clock} clock, "
+            f"{facts['machine']['processor']}",
             highlight=False,
         )
 
@@ -121,3 +136,7 @@ def margin(
             )
 
     emit(facts, as_json=as_json, render=render)
+
+
+def _of(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.2f} ({ratio['p5']:.2f}-{ratio['p95']:.2f})"

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import numpy as np
+from cachelora._native import multiply_adds_per_second
 from cachelora.errors import UsageError
 from cachelora.terminal import note, progress
+from numpy.typing import ArrayLike
 from tokenizers import Tokenizer
 
 from cachelora_benchmarks.engines import (
     Engine,
     native_engine,
     onnxruntime_engine,
+    onnxruntime_int8_graph,
     sentence_transformers_engine,
 )
 from cachelora_benchmarks.machine import describe_machine, pinned_to_one_core
 
-__all__ = ["measure_latency", "summarise", "text_of_tokens"]
+__all__ = ["LIMIT", "Clock", "measure_latency", "multiply_adds", "spread", "summarise", "text_of_tokens"]
+
+LIMIT = "limit"
+Clock = Literal["wall", "cpu"]
+CLOCKS: dict[Clock, Callable[[], int]] = {"wall": time.perf_counter_ns, "cpu": time.process_time_ns}
 
 WARM_UP = 5
 # Each engine runs this many texts in a row before the next has its turn, as often as there are rounds.
@@ -52,49 +60,95 @@ def text_of_tokens(tokenizer: Tokenizer, count: int) -> str:
     return text
 
 
-def measure_latency(bundle: Path, tokens: Sequence[int], *, rounds: int, base_model: str | None) -> dict[str, Any]:
+def multiply_adds(architecture: Mapping[str, Any], tokens: int) -> int:
+    """Return the multiply-adds of the matrix products of a BERT encoder for one text; attention's own are left out."""
+    hidden, wide = architecture["hidden_size"], architecture["intermediate_size"]
+    return int(architecture["layers"] * tokens * (4 * hidden * hidden + 2 * hidden * wide))
+
+
+def measure_latency(
+    bundle: Path,
+    tokens: Sequence[int],
+    *,
+    rounds: int,
+    base_model: str | None,
+    through_onnxruntime: bool = False,
+    clock: Clock = "wall",
+) -> dict[str, Any]:
     """Time one text of each length through every engine; return medians, spread and ratios.
 
-    Text in, vector out: tokenisation is part of it. One thread each, all on one core, interleaved turns.
+    Text in, vector out: tokenisation is part of it. One thread each, all on one core, interleaved turns. ``limit`` is
+    the time that the matrix products' multiply-adds alone take at the highest rate that the same kernel reaches in
+    the same turn, on operands in the first-level cache.
 
     Args:
         bundle: What to measure.
         tokens: Lengths in tokens, special tokens included.
         rounds: How many turns each engine has per length.
         base_model: What sentence-transformers loads; None takes the bundle's base model.
+        through_onnxruntime: Also time ours with ONNX Runtime as its backend.
+        clock: ``wall``, or ``cpu``: the processor time of this process with all its threads. On a core of one's own
+            both are equal; where others use the core too, only the latter leaves out the time that was theirs.
     """
     manifest = json.loads((bundle / "cachelora.json").read_text(encoding="utf-8"))
-    too_long = [count for count in tokens if count > manifest["max_tokens"]]
+    max_tokens = manifest["max_tokens"]
+    too_long = [count for count in tokens if count > max_tokens]
     if too_long:
-        raise UsageError(f"tokens {too_long}: this bundle reads at most {manifest['max_tokens']}")
-    tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
+        raise UsageError(f"tokens {too_long}: this bundle reads at most {max_tokens}")
+    architecture, files = manifest["architecture"], (bundle / "model.onnx", bundle / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(files[1]))
     facts: dict[str, Any] = {
         "machine": describe_machine(),
         "bundle": {
             "fingerprint": manifest["fingerprint"],
             "base_model": manifest["base_model"]["id"],
+            "architecture": architecture,
         },
         "unit": "milliseconds",
+        "clock": clock,
         "runs": rounds * RUNS_PER_TURN,
         "latency": {},
     }
-    with pinned_to_one_core() as core:
+    with pinned_to_one_core() as core, TemporaryDirectory() as directory:
         facts["core"] = core
-        engines = [
-            sentence_transformers_engine(base_model or manifest["base_model"]["id"]),
-            onnxruntime_engine(bundle, manifest["max_tokens"]),
-            native_engine(bundle),
+        note("letting ONNX Runtime optimise and quantise the graph")
+        int8, facts["onnxruntime_int8_fused_operators"] = onnxruntime_int8_graph(
+            files[0], Path(directory), heads=architecture["heads"], hidden_size=architecture["hidden_size"]
+        )
+        engines: list[tuple[str, Engine]] = [
+            (
+                "sentence-transformers (PyTorch)",
+                sentence_transformers_engine(base_model or manifest["base_model"]["id"], max_tokens),
+            ),
+            ("onnxruntime (Python)", onnxruntime_engine(*files, max_tokens)),
+            ("onnxruntime int8 (Python)", onnxruntime_engine(int8, files[1], max_tokens)),
         ]
+        name, encode, kernel = native_engine(bundle)
+        if through_onnxruntime and kernel is not None:
+            engines.append(native_engine(bundle, "onnxruntime")[:2])
+        engines.append((name, encode))
+        facts["kernel"] = kernel
         note(f"timing {', '.join(name for name, _ in engines)} on core {core}")
         with progress() as display:
             task = display.add_task("latency", total=len(tokens) * rounds)
             for count in tokens:
-                times = _interleaved(engines, text_of_tokens(tokenizer, count), rounds, lambda: display.advance(task))
-                facts["latency"][str(count)] = summarise(times)
+                text = text_of_tokens(tokenizer, count)
+                work = multiply_adds(architecture, count)
+                times = _interleaved(engines, text, rounds, kernel, work, CLOCKS[clock], lambda: display.advance(task))
+                facts["latency"][str(count)] = found = summarise(times)
+                found[name]["per_token"] = round(found[name]["median"] / count, 5)
     return facts
 
 
-def _interleaved(engines: Sequence[tuple[str, Engine]], text: str, rounds: int, advance: Any) -> dict[str, list[float]]:
+def _interleaved(
+    engines: Sequence[tuple[str, Engine]],
+    text: str,
+    rounds: int,
+    kernel: str | None,
+    work: int,
+    nanoseconds: Callable[[], int],
+    advance: Callable[[], None],
+) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name, _ in engines}
     for _, encode in engines:
         for _ in range(WARM_UP):
@@ -104,34 +158,36 @@ def _interleaved(engines: Sequence[tuple[str, Engine]], text: str, rounds: int, 
         shift = turn % len(engines)
         for name, encode in [*engines[shift:], *engines[:shift]]:
             for _ in range(RUNS_PER_TURN):
-                start = time.perf_counter_ns()
+                start = nanoseconds()
                 encode(text)
-                times[name].append((time.perf_counter_ns() - start) / 1e6)
+                times[name].append((nanoseconds() - start) / 1e6)
+        if kernel is not None:
+            limit = work / multiply_adds_per_second(kernel) * 1e3
+            times.setdefault(LIMIT, []).extend([limit] * RUNS_PER_TURN)
         advance()
     return times
 
 
 def summarise(times: dict[str, list[float]]) -> dict[str, Any]:
-    """Return median and spread of each engine's times, and how many times ours it needs.
+    """Return median and spread of each engine's times, how many times ours it needs, and how many times it ours.
 
     Args:
-        times: Milliseconds of each run in order, by engine; ours is the one called cachelora.
+        times: Milliseconds of each run in order, by engine; ours is the last one called cachelora.
     """
-    ours = next(name for name in times if name.startswith("cachelora"))
+    ours = [name for name in times if name.startswith("cachelora")][-1]
     summary: dict[str, Any] = {}
     for name, values in times.items():
-        p5, median, p95 = np.percentile(values, [5, 50, 95])
         # A ratio within each round compares moments in which the machine was equally busy.
         own, other = (np.median(np.reshape(times[key], (-1, RUNS_PER_TURN)), axis=1) for key in (ours, name))
-        low, middle, high = np.percentile(other / own, [5, 50, 95])
-        summary[name] = {
-            "median": round(float(median), 4),
-            "p5": round(float(p5), 4),
-            "p95": round(float(p95), 4),
-            "times_ours": {
-                "median": round(float(middle), 3),
-                "p5": round(float(low), 3),
-                "p95": round(float(high), 3),
-            },
-        }
+        summary[name] = spread(values, 4) | {"times_ours": spread(other / own, 3), "ours_times": spread(own / other, 3)}
     return summary
+
+
+def spread(values: ArrayLike, digits: int) -> dict[str, float]:
+    """Return the median, the 5th and the 95th percentile."""
+    p5, median, p95 = np.percentile(np.asarray(values, dtype=np.float64), [5, 50, 95])
+    return {
+        "median": round(float(median), digits),
+        "p5": round(float(p5), digits),
+        "p95": round(float(p95), digits),
+    }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny_bundle
 from cachelora.errors import UsageError
-from cachelora_benchmarks.latency import RUNS_PER_TURN, summarise, text_of_tokens
+from cachelora_benchmarks.latency import RUNS_PER_TURN, multiply_adds, summarise, text_of_tokens
 from cachelora_benchmarks.machine import describe_machine, pinned_to_one_core
 from cachelora_export.tokenizer import plain_tokenizer
 
@@ -34,9 +34,16 @@ def test_ratios_compare_within_a_turn():
     slow = np.repeat([1.0, 2.0], 4 * RUNS_PER_TURN)
     found = summarise({"other": list(3 * slow), "cachelora": list(slow)})
     assert found["other"]["times_ours"] == {"median": 3, "p5": 3, "p95": 3}
+    assert found["other"]["ours_times"]["median"] == 0.333
     assert found["cachelora"]["times_ours"]["median"] == 1
     assert found["cachelora"]["p5"] == 1
     assert found["cachelora"]["p95"] == 2
+
+
+def test_the_limit_counts_every_product():
+    shape = {"layers": 12, "hidden_size": 384, "intermediate_size": 1536}
+    # Four products of H x H and two of H x I a layer.
+    assert multiply_adds(shape, 16) == 12 * 16 * (4 * 384**2 + 2 * 384 * 1536)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not pin processes")

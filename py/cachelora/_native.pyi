@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import final
 
-__all__ = ["NativeEmbedder", "find_onnxruntime", "verify_bundle"]
+__all__ = ["NativeEmbedder", "find_onnxruntime", "multiply_adds_per_second", "verify_bundle"]
 
 @final
 class NativeEmbedder:
@@ -32,3 +32,4 @@ class NativeEmbedder:
 
 def find_onnxruntime(onnxruntime_path: str | Path | None, site_packages: list[Path]) -> tuple[Path, str, str, str]: ...
 def verify_bundle(path: str | Path) -> None: ...
+def multiply_adds_per_second(kernel: str) -> float: ...

@@ -71,9 +71,12 @@ pub struct InputInfo {
     pub truncated: bool,
 }
 
-/// The tokens of one run, where an encoder does not pad: enough to read the weights seldom, few enough to
-/// leave every thread several runs.
+/// The texts that a thread tokenizes at a time.
+const PART_TEXTS: usize = 16;
+/// The most tokens of one run, where an encoder does not pad: enough to read the weights seldom.
 const RUN_TOKENS: usize = 256;
+/// The fewest tokens that the last runs of several threads are made for.
+const SMALL_RUN_TOKENS: usize = 48;
 /// The sequences of one run, where an encoder pads; larger runs win nothing on a CPU and cost memory.
 const PADDED_SEQUENCES: usize = 16;
 /// Padded sequences share a run only while padding them all to the longest wastes at most this share.
@@ -103,7 +106,7 @@ impl Embedder {
         let (tokenizer, encoder) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(|| open_tokenizer(&bundle));
             let encoder = open_encoder(&bundle, options);
-            (tokenizer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), encoder)
+            (join(tokenizer), encoder)
         });
         let (tokenizer, (encoder, library)) = (tokenizer?, encoder?);
         let calibration =
@@ -136,14 +139,10 @@ impl Embedder {
     ///
     /// # Errors
     /// As [`embed`](Self::embed); [`Error::InputTooLong`] names the text by its place in `texts`.
-    pub fn embed_batch<T: AsRef<str>>(&self, texts: &[T], out: &mut [f32]) -> Result<Vec<InputInfo>> {
+    pub fn embed_batch<T: AsRef<str> + Sync>(&self, texts: &[T], out: &mut [f32]) -> Result<Vec<InputInfo>> {
         self.check_output(texts.len(), out)?;
-        let tokens = texts
-            .iter()
-            .enumerate()
-            .map(|(index, text)| self.tokenize(index, text.as_ref()))
-            .collect::<Result<Vec<_>>>()?;
-        let runs = plan_runs(&tokens, self.encoder.pads());
+        let tokens = self.tokenize_all(texts)?;
+        let runs = plan_runs(&tokens, self.encoder.pads(), self.threads);
         let dimension = self.dimension();
         let encode_run = |run: &[usize]| -> Result<Vec<f32>> {
             let mut batch = TokenBatch::new();
@@ -159,14 +158,8 @@ impl Embedder {
                 out[index * dimension..][..dimension].copy_from_slice(vector);
             }
         };
-        if self.threads == 1 || runs.len() == 1 {
-            for run in &runs {
-                place(run, &encode_run(run)?);
-            }
-        } else {
-            for (run, vectors) in in_parallel(self.threads, &runs, encode_run)? {
-                place(run, &vectors);
-            }
+        for (run, vectors) in in_parallel(self.threads, &runs, |run| encode_run(run))? {
+            place(run, &vectors);
         }
         Ok(tokens.iter().map(|tokens| self.info(tokens)).collect())
     }
@@ -234,6 +227,20 @@ impl Embedder {
         Ok(())
     }
 
+    fn tokenize_all<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Tokens>> {
+        let parts: Vec<_> = (0..texts.len()).step_by(PART_TEXTS).collect();
+        let mut tokenized = in_parallel(self.threads, &parts, |&first| {
+            let part = &texts[first..texts.len().min(first + PART_TEXTS)];
+            let tokens = (first..).zip(part).map(|(index, text)| self.tokenize(index, text.as_ref()));
+            // A failure is a result here, so that the first text's is told and not the fastest thread's.
+            Ok(tokens.collect::<Result<Vec<_>>>())
+        })?;
+        tokenized.sort_unstable_by_key(|&(first, _)| first);
+        let tokens: Vec<Vec<Tokens>> =
+            tokenized.into_iter().map(|(_, tokens)| tokens).collect::<Result<_>>()?;
+        Ok(tokens.into_iter().flatten().collect())
+    }
+
     fn tokenize(&self, index: usize, text: &str) -> Result<Tokens> {
         let tokens = self.tokenizer.encode(text)?;
         if self.on_too_long == OnTooLong::Reject && tokens.count > self.max_tokens() {
@@ -250,6 +257,11 @@ impl Embedder {
         self.encoder.encode(batch, out)?;
         pooling::check_unit_vectors(out, self.dimension())
     }
+}
+
+/// A thread's result, or its panic.
+fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Reads the tokenizer, which must belong to the model.
@@ -285,12 +297,20 @@ fn missing(bundle: &Bundle, name: &str, backend: &str) -> Error {
 fn open_encoder(bundle: &Bundle, options: &Options) -> Result<(Box<dyn Encoder>, Option<Library>)> {
     let weights = match options.backend {
         Backend::OnnxRuntime => None,
-        Backend::Auto | Backend::Fused => bundle.verify(bundle::INT8_WEIGHTS)?,
+        Backend::Auto | Backend::Fused => bundle.path(bundle::INT8_WEIGHTS),
     };
     match (options.backend, weights) {
         (Backend::Fused, None) => Err(missing(bundle, bundle::INT8_WEIGHTS, "fused")),
         (Backend::Auto | Backend::Fused, Some(weights)) => {
-            let encoder = FusedEncoder::open(&weights, options.kernel)?;
+            // Reading checks all that it relies on, so it need not wait for the hash; nothing is used before both
+            // are done.
+            let (verified, encoder) = std::thread::scope(|scope| {
+                let verified = scope.spawn(|| bundle.verify(bundle::INT8_WEIGHTS));
+                let encoder = FusedEncoder::open(&weights, options.kernel);
+                (join(verified), encoder)
+            });
+            verified?;
+            let encoder = encoder?;
             let manifest = bundle.manifest();
             let sizes = [
                 ("dimension", encoder.dimension(), manifest.dimension),
@@ -321,12 +341,14 @@ fn open_encoder(bundle: &Bundle, options: &Options) -> Result<(Box<dyn Encoder>,
 /// Groups texts into runs of indices into `tokens`, the longest texts first; texts of similar length where
 /// the encoder pads.
 ///
-/// Long runs first keeps the threads evenly loaded to the end.
-fn plan_runs(tokens: &[Tokens], pads: bool) -> Vec<Vec<usize>> {
+/// Long runs first, and the last ones small, keeps the threads evenly loaded to the end.
+fn plan_runs(tokens: &[Tokens], pads: bool, threads: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..tokens.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(tokens[index].ids.len()));
     let mut runs: Vec<Vec<usize>> = Vec::new();
-    let mut total = 0;
+    // The tokens of the last run, the most that it may have, and those of no run yet.
+    let (mut total, mut most) = (0, RUN_TOKENS);
+    let mut left: usize = tokens.iter().map(|tokens| tokens.ids.len()).sum();
     for index in order {
         let length = tokens[index].ids.len();
         let fits = |run: &Vec<usize>| {
@@ -334,7 +356,7 @@ fn plan_runs(tokens: &[Tokens], pads: bool) -> Vec<Vec<usize>> {
                 run.len() < PADDED_SEQUENCES
                     && length as f64 >= (1.0 - PADDED_WASTE) * tokens[run[0]].ids.len() as f64
             } else {
-                total + length <= RUN_TOKENS
+                total + length <= most
             }
         };
         match runs.last_mut() {
@@ -345,36 +367,40 @@ fn plan_runs(tokens: &[Tokens], pads: bool) -> Vec<Vec<usize>> {
             _ => {
                 runs.push(vec![index]);
                 total = length;
+                if threads > 1 {
+                    most = (left / (2 * threads)).clamp(SMALL_RUN_TOKENS, RUN_TOKENS);
+                }
             }
         }
+        left -= length;
     }
     runs
 }
 
-/// Results of the work that one thread did, or the first failure.
-type Collected<'a, R> = Result<Vec<(&'a Vec<usize>, R)>>;
+/// Each piece of work with its result, or the first failure.
+type Collected<'a, W, R> = Result<Vec<(&'a W, R)>>;
 
-/// Calls `work` on every run from `threads` threads, one of which is the caller's.
-fn in_parallel<'a, R: Send>(
+/// Calls `work` on every piece from `threads` threads, one of which is the caller's; results come in no order.
+fn in_parallel<'a, W: Sync, R: Send>(
     threads: usize,
-    runs: &'a [Vec<usize>],
-    work: impl Fn(&[usize]) -> Result<R> + Sync,
-) -> Collected<'a, R> {
+    pieces: &'a [W],
+    work: impl Fn(&W) -> Result<R> + Sync,
+) -> Collected<'a, W, R> {
     let next = AtomicUsize::new(0);
-    let collected: Mutex<Collected<'a, R>> = Mutex::new(Ok(Vec::with_capacity(runs.len())));
+    let collected: Mutex<Collected<'a, W, R>> = Mutex::new(Ok(Vec::with_capacity(pieces.len())));
     let worker = || {
-        while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = work(run);
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = work(piece);
             let mut collected = collected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             match (outcome, &mut *collected) {
-                (Ok(result), Ok(results)) => results.push((run, result)),
+                (Ok(result), Ok(results)) => results.push((piece, result)),
                 (Err(error), Ok(_)) => *collected = Err(error),
                 (_, Err(_)) => return,
             }
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.min(runs.len()) {
+        for _ in 1..threads.min(pieces.len()) {
             scope.spawn(worker);
         }
         worker();
@@ -392,10 +418,11 @@ mod tests {
         fn runs_cover_every_text_once_and_waste_little(
             lengths in prop::collection::vec(2..200_usize, 0..80),
             pads: bool,
+            threads in 1..5_usize,
         ) {
             let tokens: Vec<Tokens> =
                 lengths.iter().map(|&length| Tokens { ids: vec![0; length], count: length }).collect();
-            let runs = plan_runs(&tokens, pads);
+            let runs = plan_runs(&tokens, pads, threads);
             let mut seen: Vec<usize> = runs.iter().flatten().copied().collect();
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());

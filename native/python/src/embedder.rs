@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cachelora::bundle::Bundle;
-use cachelora::encoder::fused::Kernel;
+use cachelora::encoder::fused::{Kernel, peak};
 use cachelora::{Backend, Embedder, Error, InputInfo, OnTooLong, Options};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -114,4 +114,15 @@ impl NativeEmbedder {
 #[pyfunction]
 pub(crate) fn verify_bundle(py: Python<'_>, path: PathBuf) -> PyResult<()> {
     py.detach(|| Bundle::verified(&path)).map(drop).map_err(|error| exception(py, &error))
+}
+
+/// What a kernel's products can reach on this thread, for `cachelora bench`.
+#[pyfunction]
+pub(crate) fn multiply_adds_per_second(py: Python<'_>, kernel: &str) -> PyResult<f64> {
+    let kernel: Kernel = kernel.parse().map_err(|error| exception(py, &error))?;
+    if !kernel.is_available() {
+        let problem = format!("kernel {kernel} does not run on this machine");
+        return Err(exception(py, &Error::InvalidArgument(problem)));
+    }
+    Ok(py.detach(|| peak(kernel)))
 }

@@ -10,6 +10,8 @@ mod _native {
     #[pymodule_export]
     use crate::embedder::NativeEmbedder;
     #[pymodule_export]
+    use crate::embedder::multiply_adds_per_second;
+    #[pymodule_export]
     use crate::embedder::verify_bundle;
     #[pymodule_export]
     use crate::library::find_onnxruntime;

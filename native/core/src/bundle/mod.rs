@@ -76,6 +76,11 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// The path of a file, or None where the manifest does not list it.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.manifest.files.contains_key(name).then(|| self.directory.join(name))
+    }
+
     /// Hashes one file and returns its path, or None where the manifest does not list it. A file is verified
     /// before it is read; one that nobody reads costs nothing.
     ///
