@@ -134,3 +134,25 @@ def test_bench_latency_times_every_engine(road):
         assert all(0 < engine["p5"] <= engine["median"] <= engine["p95"] for engine in engines.values())
         assert engines["cachelora (fused)"]["times_ours"]["median"] == 1
     assert np.isfinite(facts["runs"])  # type: ignore[arg-type]
+
+
+def test_bench_throughput_counts_texts_by_threads(road):
+    facts = cachelora(
+        "bench", "throughput", road / "bundle", "--texts", road / "test.jsonl", "--threads", "1,2", "--rounds", 2
+    )
+    assert facts["texts"] == 40
+    assert facts["backend"] == "fused"
+    found = facts["throughput"]
+    assert list(found) == ["1", "2"]  # type: ignore[call-overload]
+    assert found["1"]["median"] > 0  # type: ignore[index]
+    assert found["1"]["times_first"]["median"] == 1  # type: ignore[index]
+
+
+def test_bench_memory_measures_fresh_processes(road):
+    facts = cachelora("bench", "memory", road / "bundle", "--rounds", 2)
+    assert facts["backend"] == "fused"
+    for state in ("cold", "cached"):
+        assert 0 < facts["open_ms"][state]["median"] <= facts["first_vector_ms"][state]["median"]  # type: ignore[index]
+    resident = facts["resident_mib"]
+    assert 1 < resident["bare"]["all"] < resident["after_first"]["all"] < 200  # type: ignore[index]
+    assert all(size is None or size < 8e6 for size in facts["stripped_bytes"].values())  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +18,10 @@ bench = typer.Typer(
 
 BundleArgument = Annotated[Path, typer.Argument(help="The bundle to measure.")]
 BaseOption = Annotated[str | None, typer.Option(help="What PyTorch loads. [default: the bundle's base model]")]
+BackendOption = Annotated[
+    Literal["auto", "fused", "onnxruntime"],
+    typer.Option(help="auto (what users get), fused or onnxruntime.", metavar="NAME"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 
@@ -37,18 +41,13 @@ def latency(
     as_json: JsonOption = False,
 ) -> None:
     """Time one text, one thread: sentence-transformers, ONNX Runtime in float32 and int8, ours, and the limit."""
-    from cachelora.errors import BundleNotFoundError, UsageError
     from cachelora.terminal import emit, stdout
     from rich.table import Table
 
     from cachelora_benchmarks.latency import LIMIT, measure_latency
 
-    try:
-        counts = [int(count) for count in tokens.split(",")]
-    except ValueError:
-        raise UsageError(f"--tokens is {tokens!r}, numbers separated by commas were expected") from None
-    if not (bundle / "cachelora.json").is_file():
-        raise BundleNotFoundError(f"{bundle}: no bundle; `cachelora export` writes one")
+    counts = _numbers("--tokens", tokens)
+    _check_bundle(bundle)
     facts = measure_latency(
         bundle, counts, rounds=rounds, base_model=base_model, through_onnxruntime=through_onnxruntime, clock=clock
     )
@@ -82,6 +81,87 @@ def latency(
 
 
 @bench.command()
+def throughput(
+    bundle: BundleArgument,
+    texts: Annotated[Path, typer.Option(help="Questions: one a line, or JSON Lines with the key query or anchor.")],
+    threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
+    count: Annotated[int, typer.Option(min=1, help="How many of the texts.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each number of threads.")] = 7,
+    backend: BackendOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Count texts per second in one call with several texts, by number of threads."""
+    from cachelora.terminal import emit, stdout
+    from rich.table import Table
+
+    from cachelora_benchmarks.throughput import measure_throughput, read_questions
+
+    _check_bundle(bundle)
+    numbers = _numbers("--threads", threads)
+    facts = measure_throughput(bundle, read_questions(texts, count), numbers, rounds=rounds, backend=backend)
+
+    def render() -> None:
+        table = Table("threads", "texts a second", f"times {numbers[0]}")
+        for name, found in facts["throughput"].items():
+            table.add_row(
+                name, f"{found['median']:.0f} ({found['p5']:.0f}-{found['p95']:.0f})", _of(found["times_first"])
+            )
+        stdout.print(table)
+        stdout.print(
+            f"{facts['texts']} texts of {facts['tokens']['mean']} tokens on average, {rounds} rounds, "
+            f"{facts['kernel'] or facts['backend']}",
+            highlight=False,
+        )
+
+    emit(facts, as_json=as_json, render=render)
+
+
+@bench.command()
+def memory(
+    bundle: BundleArgument,
+    rounds: Annotated[int, typer.Option(min=1, help="Fresh processes, for each of cold and cached.")] = 7,
+    backend: BackendOption = "auto",
+    library: Annotated[Path | None, typer.Option(help="A libcachelora.so whose stripped size is told too.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the time from opening to the first vector, resident memory and the library's size."""
+    from cachelora.terminal import emit, stdout
+
+    from cachelora_benchmarks.memory import measure_memory
+
+    _check_bundle(bundle)
+    facts = measure_memory(bundle, rounds=rounds, backend=backend, library=library)
+
+    def render() -> None:
+        for state, found in facts["first_vector_ms"].items():
+            stdout.print(f"open to first vector, {state:8} {_of(found)} ms", highlight=False)
+        for key, found in facts["resident_mib"].items():
+            stdout.print(
+                f"resident {key.replace('_', ' '):15} {found['all']:6.1f} MiB "
+                f"({found['own']:.1f} own, {found['files']:.1f} of files)",
+                highlight=False,
+            )
+        for name, size in facts["stripped_bytes"].items():
+            stdout.print(f"{name}: {'no strip here' if size is None else f'{size / 1e6:.1f} MB stripped'}")
+
+    emit(facts, as_json=as_json, render=render)
+
+
+@bench.command()
+def base(
+    output: Annotated[Path, typer.Argument(help="The directory to write; `cachelora export` reads it.")],
+    of: Annotated[str, typer.Option(help="The base whose layers are repeated.")] = "builtin:all-MiniLM-L6-v2",
+    layers: Annotated[int, typer.Option(min=1, help="How many layers it will have.")] = 12,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens of a text that it reads. [default: as --of]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing directory.")] = False,
+) -> None:
+    """Write a base model of another depth, for timing; its vectors mean nothing."""
+    from cachelora_benchmarks.base import write_deeper_base
+
+    write_deeper_base(of, output, layers=layers, max_tokens=max_tokens, force=force)
+
+
+@bench.command()
 def margin(
     bundle: BundleArgument,
     test_file: Annotated[
@@ -97,22 +177,17 @@ def margin(
         str | None,
         typer.Option("--adapter", "--lora-model", help="The merged adapter, to compare with PyTorch."),
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto (what users get), fused or onnxruntime.", metavar="NAME")] = "auto",
+    backend: BackendOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Measure margin and ROC-AUC of the bundle as it is served, beside the base model."""
-    from cachelora.embedder import Backend
-    from cachelora.errors import BundleNotFoundError, UsageError
     from cachelora.terminal import emit, stdout
     from rich.table import Table
 
     from cachelora_benchmarks.margin import measure_margin
 
-    if not (bundle / "cachelora.json").is_file():
-        raise BundleNotFoundError(f"{bundle}: no bundle; `cachelora export` writes one")
-    if backend not in get_args(Backend):
-        raise UsageError(f"--backend is {backend!r}, one of {', '.join(get_args(Backend))} was expected")
-    facts = measure_margin(bundle, test_file, base_model=base_model, adapter=adapter, backend=cast("Backend", backend))
+    _check_bundle(bundle)
+    facts = measure_margin(bundle, test_file, base_model=base_model, adapter=adapter, backend=backend)
 
     def render() -> None:
         table = Table("engine", "domain", "triplets", "margin", "ROC-AUC", "seconds")
@@ -140,3 +215,22 @@ def margin(
 
 def _of(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.2f} ({ratio['p5']:.2f}-{ratio['p95']:.2f})"
+
+
+def _numbers(option: str, given: str) -> list[int]:
+    from cachelora.errors import UsageError
+
+    try:
+        numbers = [int(number) for number in given.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise UsageError(f"{option} is {given!r}, numbers separated by commas were expected")
+    return numbers
+
+
+def _check_bundle(bundle: Path) -> None:
+    from cachelora.errors import BundleNotFoundError
+
+    if not (bundle / "cachelora.json").is_file():
+        raise BundleNotFoundError(f"{bundle}: no bundle; `cachelora export` writes one")
