@@ -34,7 +34,8 @@ EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_expo
 # Each directory below native/go that has dependencies of its own is a module of its own.
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
-.PHONY: help tools setup native install demo proxy-demo adapters test lint test-rust test-python test-cloud test-go test-c header clean
+.PHONY: help tools setup native install demo proxy-demo adapters header clean
+.PHONY: test lint test-rust test-python test-cloud test-go test-c test-aarch64 test-miri
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -174,6 +175,22 @@ test-c: $(TINY)/golden.json $(BUILD)/test/abi
 	echo "how can i reset my password" | $(BUILD)/test/embed-static $(TINY)/bundle | grep -q '^[-0-9.e ]*$$'
 	nm -D --defined-only target/release/libcachelora.so | awk '{print $$3}' | sort | diff native/capi/exports.txt - \
 		|| { echo "exported symbols differ from native/capi/exports.txt" >&2; exit 1; }
+
+# --- check what this machine is not -------------------------------------------------------------------------
+# No part of `make test`: each needs tools that it names.
+
+# make test-aarch64   runs the fused encoder's tests as on an ARM server: NEON kernels, under qemu-user
+# Needs: rustup target add aarch64-unknown-linux-gnu; Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+test-aarch64:
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu" \
+	PROPTEST_CASES=8 cargo test --locked --quiet --target aarch64-unknown-linux-gnu -p cachelora --lib -- fused
+
+# make test-miri   interprets the unsafe code of the portable path with Miri
+# Needs: rustup toolchain install nightly; rustup +nightly component add miri
+test-miri:
+	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=2 \
+	cargo +nightly miri test --locked --quiet -p cachelora --lib -- miri_
 
 # Writes the generated header and its copy anew.
 header:
