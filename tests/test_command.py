@@ -41,6 +41,7 @@ def test_help_lists_every_command_without_importing_pytorch():
         "pipeline",
         "export",
         "bench",
+        "report",
     ):
         assert name in said
     program = (

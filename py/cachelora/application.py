@@ -31,6 +31,7 @@ DISTRIBUTION_OF_COMMAND = {
     "pipeline": "cachelora-training",
     "export": "cachelora-export",
     "bench": "cachelora-benchmarks",
+    "report": "cachelora-benchmarks",
 }
 
 

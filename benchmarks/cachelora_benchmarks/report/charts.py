@@ -19,22 +19,23 @@ __all__ = ["Frame", "distribution", "latency_bars", "precision_curve", "rates_cu
 
 Points = Sequence[tuple[float, float]]
 
-BINS_PER_UNIT = 50
+# Of 0.05 each: few enough that some hundred rows make a shape.
+BINS_PER_UNIT = 20
 LEVELS = 5
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The plane of a chart: where its values lie in a drawing of 400 by 250."""
+    """The plane of a chart: where its values lie in a drawing of 400 by 266."""
 
     low: float = 0.0
     high: float = 1.0
     top_value: float = 1.0
     width: int = 400
-    height: int = 250
+    height: int = 266
     left: int = 46
     right: int = 14
-    top: int = 14
+    top: int = 30
     bottom: int = 42
 
     def x(self, value: float) -> float:
@@ -53,18 +54,32 @@ class Frame:
             'data-span="{}" data-low="{}" data-high="{}" data-top="{}" data-rise="{}">'
             '<title id="{}-title">{}</title><desc id="{}-text">{}</desc>'
         ).format(
-            self.width, self.height, name, name, self.left, self.width - self.left - self.right, self.low, self.high,
-            self.top, self.height - self.top - self.bottom, name, title, name, description,
-        )  # fmt: skip
+            self.width,
+            self.height,
+            name,
+            name,
+            self.left,
+            self.width - self.left - self.right,
+            self.low,
+            self.high,
+            self.top,
+            self.height - self.top - self.bottom,
+            name,
+            title,
+            name,
+            description,
+        )
 
     def axes(self, x_label: str, y_label: str, *, percent_x: bool = False, y_ticks: bool = True) -> Markup:
         """Return grid, ticks and labels."""
         parts = []
         bottom = self.height - self.bottom
+        for value in self.ticks():
+            shown = f"{100 * value:.0f} %" if percent_x else f"{value:.1f}"
+            parts.append(
+                f'<text class="tick" x="{self.x(value)}" y="{bottom + 17}" text-anchor="middle">{shown}</text>'
+            )
         for step in range(LEVELS + 1):
-            value = self.low + (self.high - self.low) * step / LEVELS
-            shown = f"{100 * value:.0f} %" if percent_x else f"{value:.2f}".rstrip("0").rstrip(".")
-            parts.append(f'<text class="tick" x="{self.x(value)}" y="{bottom + 16}" text-anchor="middle">{shown}</text>')
             height = self.y(self.top_value * step / LEVELS)
             kind = "axis" if step == 0 else "grid"
             parts.append(
@@ -75,14 +90,17 @@ class Frame:
                     f'<text class="tick" x="{self.left - 6}" y="{height + 4}" text-anchor="end">'
                     f"{100 * step // LEVELS} %</text>"
                 )
-        middle = (self.top + bottom) / 2
         parts.append(
-            f'<text class="label" x="{(self.left + self.width - self.right) / 2}" y="{self.height - 6}" '
+            f'<text class="label" x="{(self.left + self.width - self.right) / 2}" y="{self.height - 4}" '
             f'text-anchor="middle">{escape(x_label)}</text>'
-            f'<text class="label" transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">'
-            f"{escape(y_label)}</text>"
+            f'<text class="label" x="0" y="12">{escape(y_label)}</text>'
         )
         return Markup("".join(parts))
+
+    def ticks(self) -> list[float]:
+        """Return the values on the x axis that are named: whole tenths, or every second one where many are shown."""
+        tenths = range(round(self.low * 10), round(self.high * 10) + 1)
+        return [tenth / 10 for tenth in tenths if len(tenths) <= 7 or tenth % 2 == 0]
 
     def line(self, points: Points, kind: str) -> Markup:
         """Return a curve through points of values."""
@@ -125,7 +143,7 @@ def distribution(
         top: The share at the top of the axis.
         threshold: Where the line is at first.
     """
-    frame = Frame(low=low, top_value=top, left=26)
+    frame = Frame(low=low, top_value=top, left=4)
     parts = [frame.open(name, title, description), frame.axes("cosine", "share of pairs", y_ticks=False)]
     for kind, values in (("same", positive), ("miss", negative)):
         shares = histogram(values, low)
@@ -264,9 +282,19 @@ def latency_bars(count: str, engines: Sequence[tuple[str, float, float, float]],
                 '<text class="tick" x="{}" y="{}">{}</text><rect class="bar {}" x="{}" y="{}" width="{}" height="12" '
                 'rx="2"/><path class="whisker" d="M{} {}H{}"/><text class="value" x="{}" y="{}">{} ms</text>'
             ).format(
-                left, y + 14, name, kind, left, y + 20, round(end, 2),
-                round(left + span * low / most, 2), y + 26, round(left + span * min(high / most, 1), 2),
-                round(left + span * max(median, min(high, most)) / most + 6, 2), y + 30, f"{median:.2f}",
-            )  # fmt: skip
+                left,
+                y + 14,
+                name,
+                kind,
+                left,
+                y + 20,
+                round(end, 2),
+                round(left + span * low / most, 2),
+                y + 26,
+                round(left + span * min(high / most, 1), 2),
+                round(left + span * max(median, min(high, most)) / most + 6, 2),
+                y + 30,
+                f"{median:.2f}",
+            )
         )
     return Markup("").join([*parts, Markup("</svg>")])

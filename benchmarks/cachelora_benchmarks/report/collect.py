@@ -160,13 +160,14 @@ def read_latency(path: Path) -> dict[str, Any]:
 
 def _bundle(bundle: Path, manifest: dict[str, Any], rows: Sequence[Triplet]) -> Model:
     with Embedder(bundle) as embedder:
+        name = f"{bundle.resolve().name} {embedder.fingerprint[:8]}"
         note(f"encoding {len(rows)} triplets with {bundle.resolve().name} ({embedder.backend})")
         similarities = triplet_similarities(embedder.encode, rows)
         origin = [("fingerprint", embedder.fingerprint), ("encoder", embedder.backend)]
     adapter = manifest.get("adapter") or {}
     origin += _known([("adapter weights", adapter.get("sha256")), ("written by", manifest.get("created_by"))])
     origin += [(f"file {name}", str(file["sha256"])) for name, file in manifest["files"].items()]
-    return Model("Bundle", bundle.resolve().name, similarities, origin)
+    return Model("Bundle", name, similarities, origin)
 
 
 def _adapter_origin(adapter: Adapter) -> list[tuple[str, str]]:

@@ -22,7 +22,9 @@ def report(
     ] = None,
     adapter: Annotated[
         str | None,
-        typer.Option("--adapter", "--lora-model", help="PEFT directory or hub id; beside a bundle, how it was trained."),
+        typer.Option(
+            "--adapter", "--lora-model", help="PEFT directory or hub id; beside a bundle, how it was trained."
+        ),
     ] = None,
     latency: Annotated[
         Path | None, typer.Option(help="A file of `cachelora bench latency --json`, for its bars.")
@@ -34,9 +36,7 @@ def report(
 
     from cachelora_benchmarks.report.write import write_report
 
-    facts = write_report(
-        test_file, output, bundle=bundle, base_model=base_model, adapter=adapter, latency=latency
-    )
+    facts = write_report(test_file, output, bundle=bundle, base_model=base_model, adapter=adapter, latency=latency)
 
     def render() -> None:
         stdout.print(

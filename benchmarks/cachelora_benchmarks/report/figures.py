@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "CONFIDENCE",
+    "NARROW",
     "STEP",
     "UNIT",
     "AtThreshold",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 UNIT = 100_000
+# Keeps a number and its sign on one line.
+NARROW = "\u202f"
 # What one press of an arrow key moves the slider by: 0.001.
 STEP = 100
 # Of the upper bound beside the wrong-hit rate.
@@ -68,7 +71,7 @@ def percent(part: int, whole: int) -> str:
     if whole == 0:
         return "–"
     tenths = (2000 * part + whole) // (2 * whole)
-    return f"{tenths // 10}.{tenths % 10} %"
+    return f"{tenths // 10}.{tenths % 10}{NARROW}%"
 
 
 def highest_bound(wrong_hits: int, negatives: int) -> float:

@@ -13,7 +13,7 @@
   const percent = (part, whole) => {
     if (whole === 0) return "–";
     const tenths = Math.floor((2000 * part + whole) / (2 * whole));
-    return `${Math.floor(tenths / 10)}.${tenths % 10} %`;
+    return `${Math.floor(tenths / 10)}.${tenths % 10}\u202f%`;
   };
 
   const groups = [{ name: "all", has: () => true }];
@@ -75,7 +75,7 @@
           precision: hits + wrong ? hits / (hits + wrong) : 1,
         };
         if (model === "after") {
-          shown["after.bound"] = `${(100 * highestBound(wrong, count)).toFixed(1)} %`;
+          shown["after.bound"] = `${(100 * highestBound(wrong, count)).toFixed(1)}\u202f%`;
           const limit = hits ? best[hits - 1] : Infinity;
           const same = models.before.negative.filter((cosine) => cosine >= limit).length;
           shown["before.at_same_hits"] = percent(same, count);

@@ -22,6 +22,7 @@ from markupsafe import Markup, escape
 from cachelora_benchmarks.report import charts
 from cachelora_benchmarks.report.collect import Collected, collect
 from cachelora_benchmarks.report.figures import (
+    NARROW,
     STEP,
     UNIT,
     AtThreshold,
@@ -189,7 +190,7 @@ def shown_figures(rows: Sequence[Triplet], before: Pairs, after: Pairs, threshol
                 f"{model}.{group}.hit_ratio": percent(hits, found.positives + found.negatives),
             }
     found = at_threshold(*after, threshold)
-    shown["after.bound"] = f"{100 * highest_bound(found.wrong_hits, found.negatives):.1f} %"
+    shown["after.bound"] = f"{100 * highest_bound(found.wrong_hits, found.negatives):.1f}{NARROW}%"
     shown["before.at_same_hits"] = percent(wrong_hits_at_hits(*before, found.hits), found.negatives)
     return shown
 
