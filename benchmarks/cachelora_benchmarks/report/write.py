@@ -271,10 +271,12 @@ def _changed(anchor: str, near_miss: str) -> Markup:
     """Return the near miss with the words marked that the question does not have."""
     known = set(re.findall(r"\w+", anchor.lower()))
     parts = re.split(r"(\w+)", near_miss)
-    return Markup("").join(
+    marked = Markup("").join(
         Markup("<mark>{}</mark>").format(part) if index % 2 and part.lower() not in known else escape(part)
         for index, part in enumerate(parts)
     )
+    # Neighbouring words share one mark.
+    return Markup(str(marked).replace("</mark> <mark>", " "))
 
 
 def _examples(rows: Sequence[Triplet], before: Pairs, after: Pairs) -> list[Pair]:
