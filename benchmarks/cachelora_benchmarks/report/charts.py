@@ -265,7 +265,7 @@ def latency_bars(count: str, engines: Sequence[tuple[str, float, float, float]],
         most: The milliseconds at the right end.
     """
     row, width, left = 40, 400, 0
-    span = width - left - 60
+    span = width - left - 92
     parts = [
         Markup('<svg class="bars" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
             width,
