@@ -216,9 +216,51 @@ fn a_file_is_verified_where_it_is_read() {
 }
 
 #[test]
-fn a_megabyte_of_text_is_cut() {
+fn texts_that_say_nothing_have_vectors_too() {
     let embedder = open_int8(&Options::default());
     let mut vector = vec![0.0; embedder.dimension()];
-    let info = embedder.embed(&"password ".repeat(120_000), &mut vector).unwrap();
-    assert!(info.truncated && info.tokens == 120_002);
+    let most = embedder.max_tokens();
+    let words = |count: usize| "password ".repeat(count);
+    for (text, tokens) in [
+        (String::new(), 2),
+        (" \n\t".to_owned(), 2),
+        ("a".to_owned(), 3),
+        ("\0".to_owned(), 2),
+        ("a\0b".to_owned(), 4),
+        ("\u{301}\u{301}".to_owned(), 2),
+        ("\u{65}\u{301}".to_owned(), 3),
+        ("\u{1f64f}\u{1f3fd} \u{1f469}\u{200d}\u{1f680}".to_owned(), 4),
+        ("日本語".to_owned(), 5),
+        ("\u{f8ff} \u{f8ff}\u{f8ff}".to_owned(), 2),
+        (words(most - 2), most),
+        (words(most - 1), most + 1),
+    ] {
+        let info = embedder.embed(&text, &mut vector).unwrap();
+        assert_eq!(info.tokens, tokens, "{text:?}");
+        assert_eq!(info.truncated, tokens > most, "{text:?}");
+        assert!((vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4, "{text:?}");
+    }
+    let mut cut = vector.clone();
+    embedder.embed(&words(most - 2), &mut cut).unwrap();
+    assert_eq!(cut, vector, "what was cut off does not count");
+}
+
+/// Linear in the text, so a test that takes minutes has found a text that is not.
+#[test]
+fn a_megabyte_of_text_is_cut() {
+    const MEGABYTE: usize = 1 << 20;
+    let embedder = open_int8(&Options::default());
+    let mut vector = vec![0.0; embedder.dimension()];
+    for (piece, truncated) in [
+        ("password ", true),
+        ("x", false),
+        (",", true),
+        ("\u{1f64f}\u{1f3fd}", false),
+    ] {
+        let text = piece.repeat(MEGABYTE / piece.len());
+        let begin = std::time::Instant::now();
+        let info = embedder.embed(&text, &mut vector).unwrap();
+        assert_eq!(info.truncated, truncated, "{piece:?}: {info:?}");
+        assert!(begin.elapsed().as_secs() < 60, "{piece:?} took {:?}", begin.elapsed());
+    }
 }
