@@ -190,7 +190,7 @@ test-aarch64:
 # Needs: rustup toolchain install nightly; rustup +nightly component add miri
 test-miri:
 	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=2 \
-	cargo +nightly miri test --locked --quiet -p cachelora --lib -- miri_
+	cargo +nightly miri test --locked --quiet -p cachelora --lib -- fused::kernel
 
 # Writes the generated header and its copy anew.
 header:

@@ -251,12 +251,8 @@ fn a_megabyte_of_text_is_cut() {
     const MEGABYTE: usize = 1 << 20;
     let embedder = open_int8(&Options::default());
     let mut vector = vec![0.0; embedder.dimension()];
-    for (piece, truncated) in [
-        ("password ", true),
-        ("x", false),
-        (",", true),
-        ("\u{1f64f}\u{1f3fd}", false),
-    ] {
+    for (piece, truncated) in [("password ", true), ("x", false), (",", true), ("\u{1f64f}\u{1f3fd}", false)]
+    {
         let text = piece.repeat(MEGABYTE / piece.len());
         let begin = std::time::Instant::now();
         let info = embedder.embed(&text, &mut vector).unwrap();

@@ -1,6 +1,6 @@
 //! The int8 weight file: any bytes are refused or give an encoder that runs, without a panic or a stray read.
 //!
-//! `cargo +nightly fuzz run weights native/core/tests/weights` begins with the kept files.
+//! `cargo +nightly fuzz run weights ../core/tests/weights`, here, begins with the kept files.
 #![no_main]
 
 use std::io::Write;

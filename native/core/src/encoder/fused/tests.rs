@@ -360,6 +360,31 @@ fn what_is_no_weight_file_is_refused() {
     assert!(matches!(FusedEncoder::open(&nowhere, None), Err(Error::BundleNotFound { .. })));
 }
 
+/// What `native/fuzz` begins with, and what it once found: refused, or an encoder that runs.
+#[test]
+fn kept_weight_files_do_no_harm() {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/weights");
+    let mut whole = Vec::new();
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        for kernel in kernels() {
+            match FusedEncoder::open(&path, Some(kernel)) {
+                Ok(encoder) => {
+                    let mut batch = TokenBatch::new();
+                    batch.push(&[0, 3, 1]);
+                    encoder.encode(&batch, &mut vec![0.0; encoder.dimension()]).unwrap();
+                    whole.push(path.file_stem().unwrap().to_owned());
+                }
+                Err(Error::BundleInvalid { .. }) => {}
+                Err(other) => panic!("{}: {other}", path.display()),
+            }
+        }
+    }
+    whole.sort();
+    whole.dedup();
+    assert_eq!(whole, ["positions-overflow", "whole"]);
+}
+
 #[test]
 fn kernels_have_names() {
     for kernel in Kernel::ALL {
