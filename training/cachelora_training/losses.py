@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from cachelora_training.processes import gathered
+from cachelora_training.length_groups import embedded_by_length
+from cachelora_training.processes import gathered, process_count
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
 __all__ = ["BaseVectors", "GeometryKeepingLoss"]
+
+# Texts that are embedded at once: enough to keep a processor busy, few enough to be of similar length.
+GROUP = 16
 
 
 class BaseVectors:
@@ -91,9 +95,12 @@ class GeometryKeepingLoss(nn.Module):
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
         """Return the loss of one batch; features are those of anchors, positives and, where there are, negatives."""
         columns = list(sentence_features)
-        # The model changes what it is given, so the tokens are looked up first.
         before = torch.cat([gathered(self.base.of(column).to(column["input_ids"].device)) for column in columns])
-        embeddings = [self.model(column)["sentence_embedding"] for column in columns]
+        if process_count() == 1:
+            embeddings = embedded_by_length(self.model, columns, GROUP)
+        else:
+            # Each call gathers its rows from all processes, and these must stay together as columns.
+            embeddings = [self.model(column)["sentence_embedding"] for column in columns]
         loss: Tensor = self.ranking.compute_loss_from_embeddings(embeddings, labels)
         return loss + self.weight * self.drift(torch.cat(embeddings), before, rows=len(embeddings[0]))
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from cachelora_training.bases import resolve_base
 from cachelora_training.examples import read_examples
+from cachelora_training.length_groups import embedded_by_length
 from cachelora_training.losses import BaseVectors, GeometryKeepingLoss
 from cachelora_training.recipe import Recipe
 from cachelora_training.train import base_vectors, new_adapter, ranking_loss, train_encoder, training_loss
@@ -64,3 +66,24 @@ def test_without_a_price_the_loss_is_the_ranking_alone(base, rows, write):
     encoder, settings = encoder_of(base)
     assert base_vectors(encoder, examples, settings) is None
     assert type(training_loss(encoder, None, settings)) is type(ranking_loss(encoder, settings))
+
+
+@pytest.mark.parametrize("group", [1, 2, 5, 100])
+def test_groups_of_similar_length_give_the_same_embeddings_and_gradients(base, group):
+    encoder, _ = encoder_of(base)
+    encoder.eval()
+    texts = [TEXTS, [text * (1 + index) for index, text in enumerate(TEXTS)]]
+    found: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for embed in (
+        lambda columns: [encoder(dict(column))["sentence_embedding"] for column in columns],
+        lambda columns: embedded_by_length(encoder, columns, group),
+    ):
+        encoder.zero_grad()
+        embeddings = embed([encoder.preprocess(column) for column in texts])
+        assert [len(part) for part in embeddings] == [len(TEXTS)] * 2
+        (torch.cat(embeddings) ** 3).sum().backward()
+        gradient = torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None])
+        found.append((torch.cat(embeddings).detach(), gradient.clone()))
+    torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=1e-3, atol=1e-5)
+    assert found[0][1].abs().max() > 0
