@@ -103,7 +103,8 @@ proxy-demo: $(TINY)/golden.json
 
 # One thread: the sums, and so the figures, do not depend on how many cores there are.
 TRAIN = OMP_NUM_THREADS=1 $(VENV)/bin/cachelora train --base-model builtin:all-MiniLM-L6-v2 --force
-rows_of = $(foreach domain,$(1),--train-data training/data/$(domain)/train.jsonl --eval-data training/data/$(domain)/test.jsonl)
+rows_of = $(foreach domain,$(1),$(foreach part,train ordinary,--train-data training/data/$(domain)/$(part).jsonl) \
+	--eval-data training/data/$(domain)/test.jsonl)
 
 adapters: $(BUILD)/.native
 	$(TRAIN) --recipe multi-domain $(call rows_of,medical law programming psychology general) --output adapters/multi-domain

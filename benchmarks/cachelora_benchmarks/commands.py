@@ -148,6 +148,35 @@ def memory(
 
 
 @bench.command()
+def training(
+    train_data: Annotated[
+        list[str], typer.Option("--train-data", help="Triplets: JSON Lines file or hf://...; may be repeated.")
+    ],
+    recipe: Annotated[str | None, typer.Option(help="As for `cachelora train`.")] = None,
+    base_model: Annotated[str, typer.Option(help="As for `cachelora train`.")] = "builtin:all-MiniLM-L6-v2",
+    triplets: Annotated[int, typer.Option(min=1, help="Rows of the one epoch.")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turns.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Time training by a recipe beside a bare loop of sentence-transformers on the same rows."""
+    from cachelora.terminal import emit, stdout
+
+    from cachelora_benchmarks.training import measure_training
+
+    facts = measure_training(
+        train_data, recipe=recipe, base_model=base_model, triplets=triplets, rounds=rounds, threads=threads
+    )
+
+    def render() -> None:
+        for name, found in facts["seconds"].items():
+            stdout.print(f"{name:22} {_of(found)} s, peak {facts['peak_mib'][name]} MiB", highlight=False)
+        stdout.print(f"ours / bare: {_of(facts['ours_times'])}", highlight=False)
+
+    emit(facts, as_json=as_json, render=render)
+
+
+@bench.command()
 def base(
     output: Annotated[Path, typer.Argument(help="The directory to write; `cachelora export` reads it.")],
     of: Annotated[str, typer.Option(help="The base whose layers are repeated.")] = "builtin:all-MiniLM-L6-v2",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from cachelora_training.evaluate.overlap import word_overlap
 from cachelora_training.examples import Examples
 from cachelora_training.generate.rules import RULES, near_miss
 from cachelora_training.questions import folded
@@ -14,25 +15,39 @@ from cachelora_training.rows import Triplet
 
 __all__ = ["augmented"]
 
+# Share of words in common from which a negative counts as a repeated question: nine in ten of our near misses about
+# medicine are above it, one in fifty of the ordinary rows.
+REPEATED = 0.4
+
 
 def augmented(examples: Examples, recipe: Recipe) -> Examples:
     """Return the examples as the recipe wants them; the same seed gives the same rows.
 
-    ``exchange`` lets anchor and positive change places in half of the triplets, ``light_rewordings`` replaces a share
-    of positives by light rewordings of their anchors, and ``rule_triplets`` adds rows whose near miss is one edit and
-    whose positive is a light rewording, as a share of the triplets' number.
+    ``exchange`` lets anchor and positive change places in half of the triplets. The other two are for rows whose
+    negative repeats a question's words, from which alone an encoder would learn that shared words mean another answer:
+    ``light_rewordings`` replaces a share of their positives by light rewordings of the anchors, and ``rule_triplets``
+    adds rows whose near miss is one edit and whose positive is a light rewording, as a share of their number.
     """
     dice = random.Random(recipe.seed)
     triplets = [
         replace(row, anchor=row.positive, positive=row.anchor) if recipe.exchange and dice.random() < 0.5 else row
         for row in examples.triplets
     ]
-    by_rule = _by_rule(triplets, round(recipe.rule_triplets * len(triplets)), dice)
+    repeating = [row for row in triplets if _repeats(row)]
+    by_rule = _by_rule(repeating, round(recipe.rule_triplets * len(repeating)), dice)
     triplets = [
-        replace(row, positive=light_rewording(row.anchor, dice)) if dice.random() < recipe.light_rewordings else row
+        replace(row, positive=light_rewording(row.anchor, dice))
+        if dice.random() < recipe.light_rewordings and _repeats(row)
+        else row
         for row in triplets
     ]
     return replace(examples, triplets=triplets + by_rule)
+
+
+def _repeats(row: Triplet) -> bool:
+    """Whether the negative has most words of the anchor or of the positive."""
+    overlaps = word_overlap([row.anchor, row.positive], [row.negative, row.negative])
+    return bool(overlaps.max() > REPEATED)
 
 
 def _by_rule(rows: list[Triplet], count: int, dice: random.Random) -> list[Triplet]:

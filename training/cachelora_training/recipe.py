@@ -25,6 +25,8 @@ class Recipe(BaseModel):
         rank, alpha: LoRA adds alpha / rank * B @ A to a matrix, with A of (rank, inputs) (Hu et al. 2021).
         target_modules: Names of the matrices that get an update.
         dropout: Share of an update's inputs that is dropped while training.
+        base_dropout: Whether the base model's own dropout is at work in training. Without it a text has one vector, and
+            what ``geometry_weight`` compares is not noise.
         epochs: How often each triplet is seen.
         learning_rate: The peak, reached after ``warmup_ratio`` of the steps; it falls linearly to 0.
         batch_size: Triplets per step, of all processes together; each anchor is compared with all of a batch's
@@ -39,9 +41,9 @@ class Recipe(BaseModel):
             leaves them free. See :class:`cachelora_training.losses.GeometryKeepingLoss`.
         sharpness: The power of the base model's cosines that is the target of ``geometry_weight``.
         exchange: Let anchor and positive change places in half of the triplets, so that neither marks a question.
-        light_rewordings: Share of triplets whose positive gives way to a light rewording of the anchor; see
-            :mod:`cachelora_training.rewordings`.
-        rule_triplets: How many triplets by rule are added, as a share of the triplets there are; see
+        light_rewordings: Of the triplets whose negative repeats a question's words, the share whose positive gives way
+            to a light rewording of the anchor; see :mod:`cachelora_training.rewordings`.
+        rule_triplets: How many triplets by rule are added, as a share of the same triplets; see
             :mod:`cachelora_training.augmentation`.
         max_tokens: Where texts are cut; None keeps the base model's limit.
         checkpoint_steps: Steps from one checkpoint, and one measurement of the dev set, to the next; None is a tenth
@@ -58,6 +60,7 @@ class Recipe(BaseModel):
     alpha: Annotated[float, Field(gt=0)] = 16.0
     target_modules: Annotated[tuple[str, ...], Field(min_length=1)] = ("query", "value")
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    base_dropout: bool = True
     epochs: Annotated[float, Field(gt=0)] = 1
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -194,6 +194,11 @@ def new_adapter(base: Base, recipe: Recipe) -> SentenceTransformer:
 
     set_seed(recipe.seed)
     encoder: SentenceTransformer = SentenceTransformer(str(base.path), device="cpu", local_files_only=True)
+    if not recipe.base_dropout:
+        # Layers read their rates when they are made.
+        settings = transformer_of(encoder).config.to_dict().items()
+        rates = {name: 0.0 for name, value in settings if _is_dropout(name, value)}
+        encoder = SentenceTransformer(str(base.path), device="cpu", local_files_only=True, config_kwargs=rates)
     if recipe.max_tokens is not None:
         encoder.max_seq_length = recipe.max_tokens
     names = {name.rpartition(".")[2] for name, _ in transformer_of(encoder).named_modules()}
@@ -211,6 +216,11 @@ def new_adapter(base: Base, recipe: Recipe) -> SentenceTransformer:
         )
     )
     return encoder
+
+
+def _is_dropout(setting: str, value: Any) -> bool:
+    """Whether a model's setting is a rate of dropout, whatever its family calls it."""
+    return "dropout" in setting and isinstance(value, float)
 
 
 def ranking_loss(encoder: SentenceTransformer, recipe: Recipe) -> MultipleNegativesRankingLoss:

@@ -47,6 +47,16 @@ def test_rules_add_rows_of_their_own_kinds(examples):
     assert len({row.anchor for row in added}) == 20
 
 
+def test_a_negative_that_was_written_freely_leaves_its_row_alone(write):
+    row = {
+        "anchor": "can i take ibuprofen with a stomach ulcer",
+        "positive": "is advil safe if my stomach has an ulcer",
+        "negative": "which foods make ulcers heal faster",
+    }
+    examples = read_examples([write("t.jsonl", [row | {"anchor": f"{row['anchor']} {n}"} for n in range(20)])])
+    assert augmented(examples, Recipe(light_rewordings=1, rule_triplets=1)) == examples
+
+
 def test_the_seed_decides(examples):
     recipe = Recipe(exchange=True, light_rewordings=0.3, rule_triplets=0.3)
     assert augmented(examples, recipe) == augmented(examples, recipe)

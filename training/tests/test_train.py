@@ -204,3 +204,12 @@ def test_recipes(tmp_path):
         read_recipe(str(path), {})
     with pytest.raises(RecipeError, match="shipped recipes are: default, demo"):
         read_recipe("nowhere", {})
+
+
+@pytest.mark.parametrize("base_dropout", [True, False])
+def test_the_bases_own_dropout_can_be_left_out(base, base_dropout):
+    encoder = new_adapter(resolve_base(str(base)), recipe(base, base_dropout=base_dropout))
+    encoder.train()
+    tokens = encoder.preprocess(["how can i reset my password"])
+    one, other = (encoder(dict(tokens))["sentence_embedding"] for _ in range(2))
+    assert torch.equal(one, other) is not base_dropout
