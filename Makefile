@@ -2,7 +2,7 @@
 # make test   sets everything up and passes every check and test in every language
 # make proxy-demo   shows the caching chat proxy; BUNDLE=DIR chooses its bundle, ARGS passes flags on
 # make adapters   trains the adapters below adapters/ anew
-# make install PREFIX=DIR   installs the C library, its header and its pkg-config file
+# make install PREFIX=DIR   installs the C library, its header and its pkg-config file, and the library for LD_PRELOAD
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -28,14 +28,14 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 PYPROJECTS := pyproject.toml training/pyproject.toml export/pyproject.toml benchmarks/pyproject.toml
-RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python native/serve -name '*.rs' -o -name 'Cargo.toml')
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python native/router native/serve -name '*.rs' -o -name 'Cargo.toml')
 EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_export -name '*.py') tests/tiny_bundle.py
 
 # Each directory below native/go that has dependencies of its own is a module of its own.
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
 .PHONY: help tools setup native install demo proxy-demo adapters header clean
-.PHONY: test lint test-rust test-python test-cloud test-go test-c test-aarch64 test-miri
+.PHONY: test lint test-rust test-python test-cloud test-go test-c test-preload test-aarch64 test-miri
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -60,10 +60,10 @@ $(VENV)/.installed: $(PYPROJECTS) constraints.txt | tools
 		-e ".[cli,hub,onnxruntime,dev]" -e "training[builtin]" -e export -e benchmarks
 	touch $@
 
-# The C library, the server, and the extension module in place. The name with the ABI's number is what programs look
-# for; the server stands beside the `cachelora` command, where `cachelora serve` looks for it.
+# The C library, the library for LD_PRELOAD, the server, and the extension module in place. The name with the ABI's
+# number is what programs look for; the server stands beside the `cachelora` command, where `cachelora serve` looks for it.
 $(BUILD)/.native: $(VENV)/.installed $(RUST_SOURCES)
-	cargo build --release --locked --quiet -p cachelora-capi -p cachelora-serve
+	cargo build --release --locked --quiet -p cachelora-capi -p cachelora-router -p cachelora-serve
 	ln -sf libcachelora.so target/release/libcachelora.so.1
 	install -m 755 -s target/release/cachelora-serve $(VENV)/bin/
 	maturin develop --release --locked --quiet --skip-install
@@ -72,7 +72,8 @@ $(BUILD)/.native: $(VENV)/.installed $(RUST_SOURCES)
 native: $(BUILD)/.native
 setup: native
 
-# The C library for other programs: header, shared and static library, and a pkg-config file.
+# The C library for other programs: header, shared and static library, and a pkg-config file. Beside it the library
+# for LD_PRELOAD, which nothing links.
 PREFIX ?= /usr/local
 install: $(BUILD)/.native
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
@@ -80,6 +81,7 @@ install: $(BUILD)/.native
 	install -m 755 -s target/release/libcachelora.so $(DESTDIR)$(PREFIX)/lib/libcachelora.so.1
 	ln -sf libcachelora.so.1 $(DESTDIR)$(PREFIX)/lib/libcachelora.so
 	install -m 644 target/release/libcachelora.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 -s target/release/libcachelora_router.so $(DESTDIR)$(PREFIX)/lib/
 	sed 's|@PREFIX@|$(PREFIX)|' native/capi/cachelora.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/cachelora.pc
 
 # --- show ---------------------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ adapters: $(BUILD)/.native
 
 # --- check --------------------------------------------------------------------------------------------------
 
-test: lint test-rust test-python test-cloud test-go test-c
+test: lint test-rust test-python test-cloud test-go test-c test-preload
 
 lint: $(BUILD)/.native
 	ruff check .
@@ -123,7 +125,7 @@ lint: $(BUILD)/.native
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cmp native/capi/include/cachelora.h native/go/include/cachelora.h
-	test -z "$$(gofmt -l native/go)" || { gofmt -d native/go; exit 1; }
+	test -z "$$(gofmt -l native/go tests)" || { gofmt -d native/go tests; exit 1; }
 	for module in $(GO_MODULES); do \
 		(cd $$module && go vet ./... && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go build ./...) || exit 1; done
 
@@ -175,6 +177,26 @@ test-c: $(TINY)/golden.json $(BUILD)/test/abi
 	echo "how can i reset my password" | $(BUILD)/test/embed-static $(TINY)/bundle | grep -q '^[-0-9.e ]*$$'
 	nm -D --defined-only target/release/libcachelora.so | awk '{print $$3}' | sort | diff native/capi/exports.txt - \
 		|| { echo "exported symbols differ from native/capi/exports.txt" >&2; exit 1; }
+
+# A library that stands in for the router's, and two programs that are linked to it and to nothing of ours.
+PRELOAD := $(BUILD)/test/preload
+PRELOAD_CC := cc -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror -Itests/preload/standin
+
+$(PRELOAD)/libstandin.so: $(wildcard tests/preload/standin/*)
+	mkdir -p $(@D)
+	$(PRELOAD_CC) -fPIC -shared tests/preload/standin/standin.c -o $@ -Wl,-soname,libstandin.so
+
+$(PRELOAD)/misuse: tests/preload/misuse/misuse.c $(PRELOAD)/libstandin.so
+	$(PRELOAD_CC) $< -o $@ -L$(PRELOAD) -lstandin -lpthread -ldl -Wl,-rpath,$(PRELOAD)
+
+$(PRELOAD)/router: tests/preload/router/main.go $(PRELOAD)/libstandin.so
+	cd tests/preload && go build -o $@ ./router
+
+test-preload: $(TINY)/golden.json $(PRELOAD)/misuse $(PRELOAD)/router
+	nm -D --defined-only target/release/libcachelora_router.so | awk '{print $$3}' | sort | diff native/router/exports.txt - \
+		|| { echo "exported symbols differ from native/router/exports.txt" >&2; exit 1; }
+	readelf -d target/release/libcachelora_router.so | grep -q 'SONAME.*\[libcachelora_router.so\]'
+	cd tests/preload && go vet ./... && CACHELORA_TEST_TINY=$(TINY) go test -count=1 ./...
 
 # --- check what this machine is not -------------------------------------------------------------------------
 # No part of `make test`: each needs tools that it names.
