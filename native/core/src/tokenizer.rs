@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokenizers::{PostProcessor, TruncationDirection};
 
+use crate::bundle::{self, file};
 use crate::{Error, Result};
 
 /// The fast tokenizer of a bundle.
@@ -33,8 +34,8 @@ impl Tokenizer {
     /// [`Error::Tokenizer`] if the file is no tokenizer, [`Error::InvalidArgument`] if `max_tokens`
     /// leaves no room for text.
     pub fn from_file(path: &Path, max_tokens: usize) -> Result<Self> {
-        let bytes =
-            std::fs::read(path).map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
+        let bytes = file::read(path, file::most_bytes(bundle::TOKENIZER))
+            .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
             .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
         inner.with_padding(None);
