@@ -2,7 +2,7 @@
 # make test   sets everything up and passes every check and test in every language
 # make proxy-demo   shows the caching chat proxy; BUNDLE=DIR chooses its bundle, ARGS passes flags on
 # make adapters   trains the adapters below adapters/ anew
-# make install PREFIX=DIR   installs the C library, its header and its pkg-config file
+# make install PREFIX=DIR   installs the C library, its header, its pkg-config and CMake files, and the library for LD_PRELOAD
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -28,14 +28,14 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 PYPROJECTS := pyproject.toml training/pyproject.toml export/pyproject.toml benchmarks/pyproject.toml
-RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python native/serve -name '*.rs' -o -name 'Cargo.toml')
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find native/core native/capi native/python native/router native/serve -name '*.rs' -o -name 'Cargo.toml')
 EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_export -name '*.py') tests/tiny_bundle.py
 
 # Each directory below native/go that has dependencies of its own is a module of its own.
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
 .PHONY: help tools setup native install demo proxy-demo adapters header clean
-.PHONY: test lint test-rust test-python test-cloud test-go test-c test-aarch64 test-miri
+.PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-aarch64 test-miri
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -60,10 +60,10 @@ $(VENV)/.installed: $(PYPROJECTS) constraints.txt | tools
 		-e ".[cli,hub,onnxruntime,dev]" -e "training[builtin]" -e export -e benchmarks
 	touch $@
 
-# The C library, the server, and the extension module in place. The name with the ABI's number is what programs look
-# for; the server stands beside the `cachelora` command, where `cachelora serve` looks for it.
+# The C library, the library for LD_PRELOAD, the server, and the extension module in place. The name with the ABI's
+# number is what programs look for; the server stands beside the `cachelora` command, where `cachelora serve` looks for it.
 $(BUILD)/.native: $(VENV)/.installed $(RUST_SOURCES)
-	cargo build --release --locked --quiet -p cachelora-capi -p cachelora-serve
+	cargo build --release --locked --quiet -p cachelora-capi -p cachelora-router -p cachelora-serve
 	ln -sf libcachelora.so target/release/libcachelora.so.1
 	install -m 755 -s target/release/cachelora-serve $(VENV)/bin/
 	maturin develop --release --locked --quiet --skip-install
@@ -72,15 +72,22 @@ $(BUILD)/.native: $(VENV)/.installed $(RUST_SOURCES)
 native: $(BUILD)/.native
 setup: native
 
-# The C library for other programs: header, shared and static library, and a pkg-config file.
+# The C library for other programs: header, shared and static library, pkg-config and CMake files. Beside it the
+# library for LD_PRELOAD, which nothing links.
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 PREFIX ?= /usr/local
 install: $(BUILD)/.native
-	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/lib/cmake/cachelora
 	install -m 644 native/capi/include/cachelora.h $(DESTDIR)$(PREFIX)/include/
 	install -m 755 -s target/release/libcachelora.so $(DESTDIR)$(PREFIX)/lib/libcachelora.so.1
 	ln -sf libcachelora.so.1 $(DESTDIR)$(PREFIX)/lib/libcachelora.so
 	install -m 644 target/release/libcachelora.a $(DESTDIR)$(PREFIX)/lib/
-	sed 's|@PREFIX@|$(PREFIX)|' native/capi/cachelora.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/cachelora.pc
+	install -m 755 -s target/release/libcachelora_router.so $(DESTDIR)$(PREFIX)/lib/
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' native/capi/cachelora.pc.in \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/cachelora.pc
+	install -m 644 native/capi/cmake/cachelora-config.cmake $(DESTDIR)$(PREFIX)/lib/cmake/cachelora/
+	sed 's|@VERSION@|$(VERSION)|' native/capi/cmake/cachelora-config-version.cmake.in \
+		> $(DESTDIR)$(PREFIX)/lib/cmake/cachelora/cachelora-config-version.cmake
 
 # --- show ---------------------------------------------------------------------------------------------------
 
@@ -115,7 +122,7 @@ adapters: $(BUILD)/.native
 
 # --- check --------------------------------------------------------------------------------------------------
 
-test: lint test-rust test-python test-cloud test-go test-c
+test: lint test-rust test-python test-cloud test-go test-c test-cmake test-preload
 
 lint: $(BUILD)/.native
 	ruff check .
@@ -124,7 +131,7 @@ lint: $(BUILD)/.native
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cmp native/capi/include/cachelora.h native/go/include/cachelora.h
-	test -z "$$(gofmt -l native/go)" || { gofmt -d native/go; exit 1; }
+	test -z "$$(gofmt -l native/go tests)" || { gofmt -d native/go tests; exit 1; }
 	for module in $(GO_MODULES); do \
 		(cd $$module && go vet ./... && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go build ./...) || exit 1; done
 
@@ -176,6 +183,57 @@ test-c: $(TINY)/golden.json $(BUILD)/test/abi
 	echo "how can i reset my password" | $(BUILD)/test/embed-static $(TINY)/bundle | grep -q '^[-0-9.e ]*$$'
 	nm -D --defined-only target/release/libcachelora.so | awk '{print $$3}' | sort | diff native/capi/exports.txt - \
 		|| { echo "exported symbols differ from native/capi/exports.txt" >&2; exit 1; }
+
+# An installed tree that was moved, found by CMake; an installation of another version, or without its library, is not.
+# Three programs of it write the same numbers.
+CMAKE_TEST := $(BUILD)/test/cmake
+EXAMPLES := cmake -S native/capi/examples -B
+
+test-cmake: $(TINY)/golden.json
+ifeq ($(and $(shell command -v cmake),$(shell command -v c++)),)
+	@echo "test-cmake: left out, there is no cmake or no C++ compiler (apt-get install cmake g++)" >&2
+else
+	rm -rf $(CMAKE_TEST)
+	$(MAKE) --silent install PREFIX=/usr DESTDIR=$(CMAKE_TEST)/staged
+	mv $(CMAKE_TEST)/staged/usr $(CMAKE_TEST)/moved
+	$(EXAMPLES) $(CMAKE_TEST)/built -DCMAKE_PREFIX_PATH=$(CMAKE_TEST)/moved >/dev/null
+	cmake --build $(CMAKE_TEST)/built >/dev/null
+	for program in embed-c embed-cpp embed-cpp-static; do \
+		printf 'how can i reset my password\n\nthe court\n' | $(CMAKE_TEST)/built/$$program $(TINY)/bundle-int8 \
+			> $(CMAKE_TEST)/$$program.txt || exit 1; done
+	test $$(wc -l < $(CMAKE_TEST)/embed-c.txt) = 3
+	cmp $(CMAKE_TEST)/embed-c.txt $(CMAKE_TEST)/embed-cpp.txt
+	cmp $(CMAKE_TEST)/embed-c.txt $(CMAKE_TEST)/embed-cpp-static.txt
+	readelf -d $(CMAKE_TEST)/built/embed-cpp | grep -q 'NEEDED.*libcachelora.so.1'
+	! readelf -d $(CMAKE_TEST)/built/embed-cpp-static | grep -q 'NEEDED.*libcachelora'
+	sed -i 's/$(VERSION)/9.0.0/' $(CMAKE_TEST)/moved/lib/cmake/cachelora/cachelora-config-version.cmake
+	! $(EXAMPLES) $(CMAKE_TEST)/other -DCMAKE_PREFIX_PATH=$(CMAKE_TEST)/moved >/dev/null 2>$(CMAKE_TEST)/version.txt
+	grep -q 'version: 9.0.0' $(CMAKE_TEST)/version.txt
+	sed -i 's/9.0.0/$(VERSION)/' $(CMAKE_TEST)/moved/lib/cmake/cachelora/cachelora-config-version.cmake
+	rm $(CMAKE_TEST)/moved/lib/libcachelora.so.1
+	! $(EXAMPLES) $(CMAKE_TEST)/without -DCMAKE_PREFIX_PATH=$(CMAKE_TEST)/moved >/dev/null 2>$(CMAKE_TEST)/missing.txt
+	grep -q 'lib/libcachelora.so.1' $(CMAKE_TEST)/missing.txt
+endif
+
+# A library that stands in for the router's, and two programs that are linked to it and to nothing of ours.
+PRELOAD := $(BUILD)/test/preload
+PRELOAD_CC := cc -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror -Itests/preload/standin
+
+$(PRELOAD)/libstandin.so: $(wildcard tests/preload/standin/*)
+	mkdir -p $(@D)
+	$(PRELOAD_CC) -fPIC -shared tests/preload/standin/standin.c -o $@ -Wl,-soname,libstandin.so
+
+$(PRELOAD)/misuse: tests/preload/misuse/misuse.c $(PRELOAD)/libstandin.so
+	$(PRELOAD_CC) $< -o $@ -L$(PRELOAD) -lstandin -lpthread -ldl -Wl,-rpath,$(PRELOAD)
+
+$(PRELOAD)/router: tests/preload/router/main.go $(PRELOAD)/libstandin.so
+	cd tests/preload && go build -o $@ ./router
+
+test-preload: $(TINY)/golden.json $(PRELOAD)/misuse $(PRELOAD)/router
+	nm -D --defined-only target/release/libcachelora_router.so | awk '{print $$3}' | sort | diff native/router/exports.txt - \
+		|| { echo "exported symbols differ from native/router/exports.txt" >&2; exit 1; }
+	readelf -d target/release/libcachelora_router.so | grep -q 'SONAME.*\[libcachelora_router.so\]'
+	cd tests/preload && go vet ./... && CACHELORA_TEST_TINY=$(TINY) go test -count=1 ./...
 
 # --- check what this machine is not -------------------------------------------------------------------------
 # No part of `make test`: each needs tools that it names.

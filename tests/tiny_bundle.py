@@ -226,8 +226,14 @@ def main(root: Path) -> None:
     texts = [*EDGE_TEXTS, *texts_of_many_lengths(plain_tokenizer(encoder), MAX_TOKENS)]
     # One at a time: padding would add its own rounding.
     vectors = [encoder.encode(text, show_progress_bar=False).tolist() for text in texts]
-    tokens = [len(plain_tokenizer(encoder).encode(text).ids) for text in texts]
-    golden = {"texts": texts, "tokens": tokens, "max_tokens": MAX_TOKENS, "vectors": vectors}
+    token_ids = [plain_tokenizer(encoder).encode(text).ids for text in texts]
+    golden = {
+        "texts": texts,
+        "token_ids": token_ids,
+        "tokens": [len(ids) for ids in token_ids],
+        "max_tokens": MAX_TOKENS,
+        "vectors": vectors,
+    }
     (root / "golden.json").write_text(json.dumps(golden), encoding="utf-8")
 
 

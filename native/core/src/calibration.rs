@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::bundle::{self, file, unique_keys};
 use crate::{Error, Result};
 
 /// The domain whose rows are those of all domains together.
@@ -16,6 +17,7 @@ pub struct Calibration {
     /// The probability with which each bound holds, for instance 0.95.
     pub confidence: f64,
     /// Per domain, one threshold for each budget that could be calibrated.
+    #[serde(deserialize_with = "unique_keys")]
     pub domains: BTreeMap<String, Vec<Threshold>>,
 }
 
@@ -35,7 +37,8 @@ impl Calibration {
     /// [`Error::BundleInvalid`] if the file is not of the expected form.
     pub fn from_file(path: &Path) -> Result<Self> {
         let invalid = |problem: String| Error::BundleInvalid { path: path.to_owned(), problem };
-        let bytes = std::fs::read(path).map_err(|error| invalid(error.to_string()))?;
+        let bytes = file::read(path, file::most_bytes(bundle::CALIBRATION))
+            .map_err(|error| invalid(error.to_string()))?;
         let calibration: Self = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         for (domain, thresholds) in &calibration.domains {
             for entry in thresholds {

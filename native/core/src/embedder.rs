@@ -126,10 +126,18 @@ impl Embedder {
     pub fn embed(&self, text: &str, out: &mut [f32]) -> Result<InputInfo> {
         self.check_output(1, out)?;
         let tokens = self.tokenize(0, text)?;
-        let mut batch = TokenBatch::new();
-        batch.push(&tokens.ids);
-        self.run(&batch, out)?;
-        Ok(self.info(&tokens))
+        self.encode_one(&tokens, out)
+    }
+
+    /// Writes the vector of the first `limit` tokens of `text` to `out`, special tokens included, or of the first
+    /// `max_tokens` if that is less. The caller asks for the cut, so no text is too long.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed), and [`Error::InvalidArgument`] if `limit` leaves no room for text.
+    pub fn embed_within(&self, text: &str, limit: usize, out: &mut [f32]) -> Result<InputInfo> {
+        self.check_output(1, out)?;
+        let tokens = self.tokenizer.encode_within(text, limit)?;
+        self.encode_one(&tokens, out)
     }
 
     /// Writes the vectors of `texts` to `out`, row after row: `texts.len() * dimension` elements.
@@ -167,6 +175,16 @@ impl Embedder {
     /// The length of a vector.
     pub fn dimension(&self) -> usize {
         self.encoder.dimension()
+    }
+
+    /// The bundle's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The directory that was opened.
+    pub fn directory(&self) -> &Path {
+        self.bundle.directory()
     }
 
     /// How many tokens of a text the model reads, special tokens included.
@@ -225,6 +243,13 @@ impl Embedder {
             )));
         }
         Ok(())
+    }
+
+    fn encode_one(&self, tokens: &Tokens, out: &mut [f32]) -> Result<InputInfo> {
+        let mut batch = TokenBatch::new();
+        batch.push(&tokens.ids);
+        self.run(&batch, out)?;
+        Ok(self.info(tokens))
     }
 
     fn tokenize_all<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Tokens>> {

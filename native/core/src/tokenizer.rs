@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokenizers::{PostProcessor, TruncationDirection};
 
+use crate::bundle::{self, file};
 use crate::{Error, Result};
 
 /// The fast tokenizer of a bundle.
@@ -33,8 +34,8 @@ impl Tokenizer {
     /// [`Error::Tokenizer`] if the file is no tokenizer, [`Error::InvalidArgument`] if `max_tokens`
     /// leaves no room for text.
     pub fn from_file(path: &Path, max_tokens: usize) -> Result<Self> {
-        let bytes =
-            std::fs::read(path).map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
+        let bytes = file::read(path, file::most_bytes(bundle::TOKENIZER))
+            .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
             .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
         inner.with_padding(None);
@@ -53,14 +54,34 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`] if the tokenizer's model fails on the text.
     pub fn encode(&self, text: &str) -> Result<Tokens> {
+        self.encode_within(text, self.max_tokens)
+    }
+
+    /// Tokenizes one text, cut to `limit` tokens, special tokens included, or to `max_tokens` if that is less.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] as above, [`Error::InvalidArgument`] if `limit` leaves no room for text.
+    pub fn encode_within(&self, text: &str, limit: usize) -> Result<Tokens> {
+        let limit = limit.min(self.max_tokens);
+        if limit <= self.special_tokens {
+            return Err(Error::InvalidArgument(format!(
+                "the limit is {limit}, but {} special tokens surround every text",
+                self.special_tokens
+            )));
+        }
         let failed = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
         let mut content = self.inner.encode_fast(text, false).map_err(failed)?;
         let count = content.len() + self.special_tokens;
-        if count > self.max_tokens {
-            content.truncate(self.max_tokens - self.special_tokens, 0, TruncationDirection::Right);
+        if count > limit {
+            content.truncate(limit - self.special_tokens, 0, TruncationDirection::Right);
         }
         let ids = self.inner.post_process(content, None, true).map_err(failed)?.get_ids().to_vec();
         Ok(Tokens { ids, count })
+    }
+
+    /// The text of a token as the vocabulary has it, such as `##ing`; None for an id that it lacks.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
     }
 
     /// How many tokens the model reads, special tokens included.

@@ -19,6 +19,7 @@ static EMBEDDER: LazyLock<Embedder> = LazyLock::new(|| open(&Options::default())
 
 struct Golden {
     texts: Vec<String>,
+    token_ids: Vec<Vec<u32>>,
     tokens: Vec<usize>,
     vectors: Vec<Vec<f32>>,
     max_tokens: usize,
@@ -28,6 +29,7 @@ static GOLDEN: LazyLock<Golden> = LazyLock::new(|| {
     let value: Value = serde_json::from_slice(&std::fs::read(TINY.join("golden.json")).unwrap()).unwrap();
     Golden {
         texts: serde_json::from_value(value["texts"].clone()).unwrap(),
+        token_ids: serde_json::from_value(value["token_ids"].clone()).unwrap(),
         tokens: serde_json::from_value(value["tokens"].clone()).unwrap(),
         vectors: serde_json::from_value(value["vectors"].clone()).unwrap(),
         max_tokens: serde_json::from_value(value["max_tokens"].clone()).unwrap(),
@@ -108,6 +110,45 @@ fn a_text_that_is_too_long_can_be_rejected() {
         }
         other => panic!("{other}"),
     }
+}
+
+#[test]
+fn a_caller_may_cut_shorter_than_the_model() {
+    let embedder = open(&Options { on_too_long: OnTooLong::Reject, ..Options::default() });
+    let mut cut = vec![0.0; embedder.dimension()];
+    let info = embedder.embed_within("the password of my account", 5, &mut cut).unwrap();
+    assert_eq!((info.tokens, info.truncated), (7, true));
+    assert_eq!(cut, embed("the password of"));
+    let info = embedder.embed_within("the password of my account", 7, &mut cut).unwrap();
+    assert_eq!((info.tokens, info.truncated), (7, false));
+    assert_eq!(cut, embed("the password of my account"));
+    // No limit is above the model's.
+    let long = "password ".repeat(200);
+    let info = embedder.embed_within(&long, usize::MAX, &mut cut).unwrap();
+    assert_eq!((info.tokens, info.truncated), (202, true));
+    assert_eq!(cut, embed(&long));
+    for limit in [0, 1, 2] {
+        let error = embedder.embed_within("password", limit, &mut cut).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
+    }
+}
+
+#[test]
+fn tokens_are_those_of_the_original_tokenizer() {
+    let tokenizer = EMBEDDER.tokenizer();
+    for (text, expected) in GOLDEN.texts.iter().zip(&GOLDEN.token_ids) {
+        let tokens = tokenizer.encode(text).unwrap();
+        assert_eq!(tokens.count, expected.len(), "{text:?}");
+        if tokens.count <= GOLDEN.max_tokens {
+            assert_eq!(&tokens.ids, expected, "{text:?}");
+        }
+        let cut = tokenizer.encode_within(text, 3).unwrap();
+        assert_eq!(cut.ids.first(), expected.first());
+        assert_eq!(cut.ids.last(), expected.last());
+        assert_eq!(cut.ids.len(), expected.len().min(3));
+    }
+    assert_eq!(tokenizer.token(2).as_deref(), Some("[CLS]"));
+    assert_eq!(tokenizer.token(u32::MAX), None);
 }
 
 #[test]

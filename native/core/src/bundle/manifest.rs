@@ -1,17 +1,19 @@
 //! The content of `cachelora.json`.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io::ErrorKind;
+use std::marker::PhantomData;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
+use super::file;
 use crate::{Error, Result};
 
 /// The major schema version that this crate reads. Minor versions only add fields, which are ignored.
 const SCHEMA_MAJOR: u32 = 1;
-
-/// A manifest is a few kilobytes; whatever is larger is not one.
-const LARGEST_MANIFEST: u64 = 16 << 20;
 
 /// What a bundle holds and where it came from.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +37,7 @@ pub struct Manifest {
     /// The length of a sentence vector.
     pub dimension: usize,
     /// Size and hash of every other file of the bundle, by name.
+    #[serde(deserialize_with = "unique_keys")]
     pub files: BTreeMap<String, FileEntry>,
     /// The namespace of this bundle's vectors: vectors of two fingerprints must never meet.
     pub fingerprint: String,
@@ -105,16 +108,17 @@ impl Manifest {
             problem: format!("the manifest can't be read ({error})"),
         };
         let invalid = |problem: String| Error::BundleInvalid { path: path.to_owned(), problem };
-        let size = std::fs::metadata(path).map_err(not_found)?.len();
-        if size > LARGEST_MANIFEST {
-            return Err(invalid(format!("has {size} bytes, a manifest has at most {LARGEST_MANIFEST}")));
-        }
-        let bytes = std::fs::read(path).map_err(not_found)?;
+        let bytes =
+            file::read(path, file::most_bytes(super::MANIFEST)).map_err(|error| match error.kind() {
+                ErrorKind::FileTooLarge => invalid(error.to_string()),
+                _ => not_found(error),
+            })?;
         // The version comes first: a newer major schema may differ in everything else.
-        let value: serde_json::Value =
+        let versioned: Versioned =
             serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
-        let version = value
-            .get("schema_version")
+        let version = versioned
+            .schema_version
+            .as_ref()
             .and_then(serde_json::Value::as_str)
             .ok_or_else(|| invalid("schema_version: a string such as \"1.0\" was expected".to_owned()))?;
         let major =
@@ -150,6 +154,10 @@ impl Manifest {
             if !plain || name == super::MANIFEST {
                 return Err(format!("files: {name:?} is no plain file name inside the bundle"));
             }
+            let most = file::most_bytes(name);
+            if entry.size > most {
+                return Err(format!("files.{name}.size: at most {most} was expected, found {}", entry.size));
+            }
             if !is_sha256(&entry.sha256) {
                 return Err(format!("files.{name}.sha256: 64 lower-case hex digits were expected"));
             }
@@ -159,6 +167,40 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// What every schema has.
+#[derive(Deserialize)]
+struct Versioned {
+    schema_version: Option<serde_json::Value>,
+}
+
+/// Reads a map that has each key once. Of two entries, one reader would take the first and another the last.
+pub(crate) fn unique_keys<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, V>, D::Error> {
+    struct UniqueKeys<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueKeys<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+            formatter.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((key, value)) = access.next_entry::<String, V>()? {
+                if map.contains_key(&key) {
+                    return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
+                }
+                map.insert(key, value);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(UniqueKeys(PhantomData))
 }
 
 fn is_sha256(text: &str) -> bool {

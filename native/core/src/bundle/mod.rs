@@ -1,5 +1,6 @@
 //! A bundle on disk: its fingerprint agrees with its manifest, and every file that is read with its hash.
 
+pub(crate) mod file;
 mod fingerprint;
 mod manifest;
 mod verify;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
+pub(crate) use manifest::unique_keys;
 pub use manifest::{Adapter, Architecture, BaseModel, FileEntry, Manifest, Parity};
 
 /// The manifest's file name.
@@ -29,11 +31,12 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads the manifest of `directory`; no other file is looked at.
+    /// Reads the manifest of `directory`; no other file is opened.
     ///
     /// # Errors
     /// [`Error::BundleNotFound`] for a missing directory or manifest, [`Error::SchemaUnsupported`] for a
-    /// newer major schema, [`Error::BundleInvalid`] for a manifest that is not of the expected form,
+    /// newer major schema, [`Error::BundleInvalid`] for a manifest that is not of the expected form and for a
+    /// file that is a link out of the directory,
     /// [`Error::BundleCorrupt`] for a fingerprint that does not agree with it.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(MANIFEST);
@@ -43,7 +46,11 @@ impl Bundle {
                 problem: "no such directory".to_owned(),
             });
         }
+        file::check_inside(directory, MANIFEST)?;
         let manifest = Manifest::from_file(&path)?;
+        for name in manifest.files.keys() {
+            file::check_inside(directory, name)?;
+        }
         let has = |name: &str| manifest.files.contains_key(name);
         // Either model will do: the fused encoder's weights, or the graph.
         for (name, there) in [(ONNX_MODEL, has(ONNX_MODEL) || has(INT8_WEIGHTS)), (TOKENIZER, has(TOKENIZER))]

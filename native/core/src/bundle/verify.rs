@@ -19,16 +19,9 @@ pub(super) fn verify_file(path: &Path, entry: &FileEntry) -> Result<()> {
         expected,
         found,
     };
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        // Opening a pipe would wait for a writer that never comes.
-        return Err(Error::BundleNotFound {
-            path: path.to_owned(),
-            problem: "is no regular file".to_owned(),
-        });
-    }
-    if metadata.len() != entry.size {
-        return Err(corrupt("size", entry.size.to_string(), metadata.len().to_string()));
+    let size = super::file::regular_size(path).map_err(unreadable)?;
+    if size != entry.size {
+        return Err(corrupt("size", entry.size.to_string(), size.to_string()));
     }
     let mut file = File::open(path).map_err(unreadable)?;
     let mut hash = Sha256::new();

@@ -34,8 +34,10 @@ use std::path::Path;
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::kernel::LANES;
+use crate::bundle::{file::regular_size, unique_keys};
 use crate::{Error, Result};
 
 /// The metadata key.
@@ -120,13 +122,17 @@ impl Model {
             path: path.to_owned(),
             problem: error.to_string(),
         };
+        regular_size(path).map_err(unreadable)?;
         let file = File::open(path).map_err(unreadable)?;
         // SAFETY: the map is only read. Another process that writes into the file changes vectors, one that
         // shortens it ends this process with SIGBUS; both hold for every mapped file, and the manual says to
         // replace bundles by renaming.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let (_, metadata) = SafeTensors::read_metadata(&map)
+        let (length, metadata) = SafeTensors::read_metadata(&map)
             .map_err(|error| invalid(format!("no safetensors file: {error}")))?;
+        // The library takes the last of two tensors of one name; another reader may take the first.
+        unique_keys::<_, IgnoredAny>(&mut serde_json::Deserializer::from_slice(&map[8..8 + length]))
+            .map_err(|error| invalid(format!("header: {error}")))?;
         let config =
             metadata.metadata().as_ref().and_then(|metadata| metadata.get(CONFIG)).ok_or_else(|| {
                 invalid(format!("metadata.{CONFIG} is missing; `cachelora export` writes this file"))
