@@ -22,9 +22,11 @@ def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> 
         facts: The content of cachelora_training.json.
         name: What the card calls the adapter.
     """
+    # Other programs know nothing of `builtin:`.
+    known = base_on_hub(base.name)
     matter: dict[str, Any] = {
         "library_name": "peft",
-        **({"base_model": known} if (known := base_on_hub(base.name)) else {}),
+        **({"base_model": known} if known else {}),
         "pipeline_tag": "sentence-similarity",
         "tags": [
             "cachelora",
@@ -36,6 +38,7 @@ def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> 
     }
     if base.license:
         matter["license"] = base.license
+    settings = recipe.model_dump() | {"base_model": base.name}
     lines = [
         "---",
         yaml.safe_dump(matter, sort_keys=False).rstrip(),
@@ -50,7 +53,10 @@ def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> 
         "",
         "| setting | value |",
         "|---|---|",
-        *(f"| {key} | {_shown(value)} |" for key, value in (recipe.model_dump() | {"base_model": base.name}).items()),
+        *(
+            f"| {key} | {_shown(key, value)} |"
+            for key, value in (recipe.model_dump() | {"base_model": base.name}).items()
+        ),
         "",
         "| data | rows | SHA-256 |",
         "|---|---|---|",
@@ -81,7 +87,7 @@ def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> 
         "from peft import PeftModel",
         "from sentence_transformers import SentenceTransformer",
         "",
-        f'encoder = SentenceTransformer("{base.name}")',
+        f'encoder = SentenceTransformer("{known or base.name}")',
         f'encoder[0].auto_model = PeftModel.from_pretrained(encoder[0].auto_model, "{name}")',
         "```",
         "",
@@ -95,7 +101,7 @@ def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> 
     return "\n".join(lines)
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(str(part) for part in value)
-    return "base model's" if value is None else str(value)
+def _shown(setting: str, value: object) -> str:
+    if value is None:
+        return "base model's" if setting == "max_tokens" else "none"
+    return ", ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
