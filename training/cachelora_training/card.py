@@ -53,10 +53,7 @@ def model_card(base: Base, recipe: Recipe, facts: dict[str, Any], name: str) -> 
         "",
         "| setting | value |",
         "|---|---|",
-        *(
-            f"| {key} | {_shown(key, value)} |"
-            for key, value in (recipe.model_dump() | {"base_model": base.name}).items()
-        ),
+        *(f"| {key} | {_shown(key, value)} |" for key, value in settings.items()),
         "",
         "| data | rows | SHA-256 |",
         "|---|---|---|",
