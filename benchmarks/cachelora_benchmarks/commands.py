@@ -336,7 +336,7 @@ def page(
         stale = stale_files(results, output, readme)
         if stale:
             raise CacheloraError(
-                f"{', '.join(map(str, stale))}: not what {results} says; `cachelora bench page` without --check writes it"
+                f"{', '.join(map(str, stale))}: not what {results} says; without --check they are written anew"
             )
         return
     for path in write_page(results, output, readme):

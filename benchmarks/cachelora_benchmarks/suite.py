@@ -31,9 +31,7 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def measure_all(
-    bundle: Path, output: Path, arguments: Mapping[str, Sequence[str]], *, force: bool = False
-) -> Outcome:
+def measure_all(bundle: Path, output: Path, arguments: Mapping[str, Sequence[str]], *, force: bool = False) -> Outcome:
     """Run benchmarks in turn; write ``machine.json``, ``bundle.json`` and ``NAME.json`` of each that succeeds.
 
     Each runs as ``cachelora bench NAME --json`` in a fresh process: none inherits the threads, the memory or the
