@@ -2,6 +2,8 @@
 # make test   sets everything up and passes every check and test in every language
 # make proxy-demo   shows the caching chat proxy; BUNDLE=DIR chooses its bundle, ARGS passes flags on
 # make adapters   trains the adapters below adapters/ anew
+# make bench   measures everything on this machine (leave it alone meanwhile), and writes benchmarks/RESULTS.md and README.md's figures
+# make bench-page   writes these anew from the results that are there
 # make install PREFIX=DIR   installs the C library, its header, its pkg-config and CMake files, and the library for LD_PRELOAD
 
 SHELL := /bin/bash
@@ -34,7 +36,7 @@ EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_expo
 # Each directory below native/go that has dependencies of its own is a module of its own.
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
-.PHONY: help tools setup native install demo proxy-demo adapters header clean
+.PHONY: help tools setup native install demo proxy-demo adapters bench bench-page header clean
 .PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-aarch64 test-miri
 
 help:
@@ -119,6 +121,39 @@ adapters: $(BUILD)/.native
 	$(TRAIN) --recipe domain $(call rows_of,law) --output adapters/law
 	$(TRAIN) --recipe domain $(call rows_of,programming) --output adapters/programming
 	$(TRAIN) --recipe domain $(call rows_of,psychology) --output adapters/psychology
+
+# --- measure ------------------------------------------------------------------------------------------------
+
+# What is shipped, and a base of twice its depth; each is kept, for another run.
+BENCH := $(BUILD)/bench
+BENCH_RESULTS := benchmarks/results
+TEST_ROWS := $(foreach domain,general law medical programming psychology,training/data/$(domain)/test.jsonl)
+# BENCH_ARGS="--rounds 3 --tokens 8,16" makes it a trial: quick, and not to be kept.
+BENCH_ALL = $(VENV)/bin/cachelora bench all --texts $(BENCH)/questions.jsonl --library target/release/libcachelora.so --force
+
+$(BENCH)/questions.jsonl: $(wildcard training/data/*/train.jsonl)
+	mkdir -p $(@D)
+	cat $^ > $@
+
+$(BENCH)/6-layers/cachelora.json: adapters/multi-domain/adapter_model.safetensors | $(BUILD)/.native
+	$(VENV)/bin/cachelora export --base-model builtin:all-MiniLM-L6-v2 --adapter adapters/multi-domain --output $(@D) --force
+
+$(BENCH)/base-12/config.json: | $(BUILD)/.native
+	$(VENV)/bin/cachelora bench base $(@D) --layers 12 --max-tokens 512 --force
+
+$(BENCH)/12-layers/cachelora.json: $(BENCH)/base-12/config.json
+	$(VENV)/bin/cachelora export --base-model $(BENCH)/base-12 --output $(@D) --force
+
+# The deeper base's vectors mean nothing, so it has no margin. One that fails leaves the page as it was.
+bench: $(BUILD)/.native $(BENCH)/questions.jsonl $(BENCH)/6-layers/cachelora.json $(BENCH)/12-layers/cachelora.json
+	$(BENCH_ALL) $(BENCH)/6-layers --out $(BENCH_RESULTS)/6-layers --tokens 8,16,32,64,128,256 \
+		$(foreach rows,$(TEST_ROWS),--test-file $(rows)) $(BENCH_ARGS)
+	$(BENCH_ALL) $(BENCH)/12-layers --out $(BENCH_RESULTS)/12-layers --tokens 8,16,32,64,128,256,512 \
+		--base-model $(BENCH)/base-12 $(BENCH_ARGS)
+	@$(MAKE) --silent bench-page
+
+bench-page: $(BUILD)/.native
+	$(VENV)/bin/cachelora bench page $(BENCH_RESULTS) --output benchmarks/RESULTS.md --readme README.md
 
 # --- check --------------------------------------------------------------------------------------------------
 

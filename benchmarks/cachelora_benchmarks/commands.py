@@ -242,6 +242,112 @@ def margin(
     emit(facts, as_json=as_json, render=render)
 
 
+@bench.command("all")
+def every(
+    bundle: BundleArgument,
+    output: Annotated[Path, typer.Option("--out", "--output", help="The directory for one JSON file of each.")],
+    texts: Annotated[Path, typer.Option(help="As for throughput.")],
+    test_file: Annotated[
+        list[str] | None,
+        typer.Option("--test-file", "--test-data", help="As for margin, which is left out without."),
+    ] = None,
+    train_data: Annotated[
+        list[str] | None, typer.Option("--train-data", help="As for training, which is left out without.")
+    ] = None,
+    tokens: Annotated[str | None, typer.Option(help="As for latency.")] = None,
+    threads: Annotated[str | None, typer.Option(help="As for throughput.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="As for throughput.")] = None,
+    triplets: Annotated[int | None, typer.Option(min=1, help="As for training.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="As for training.")] = None,
+    library: Annotated[Path | None, typer.Option(help="As for memory.")] = None,
+    base_model: BaseOption = None,
+    rounds: Annotated[int | None, typer.Option(min=3, help="Rounds of each. [default: each one's own]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier run in the directory.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run latency, throughput, memory, margin and training in turn; exit 1 if one of them failed."""
+    from cachelora.terminal import emit, stdout
+
+    from cachelora_benchmarks.suite import measure_all
+
+    _check_bundle(bundle)
+    for option, numbers in (("--tokens", tokens), ("--threads", threads)):
+        if numbers is not None:
+            _numbers(option, numbers)
+    turns = _given("--rounds", rounds)
+    base = _given("--base-model", base_model)
+    arguments = {
+        "latency": [str(bundle), *_given("--tokens", tokens), *base, *turns],
+        "throughput": [
+            str(bundle),
+            *("--texts", str(texts)),
+            *_given("--threads", threads),
+            *_given("--count", count),
+            *turns,
+        ],
+        "memory": [str(bundle), *_given("--library", library), *turns],
+    }
+    if test_file:
+        arguments["margin"] = [str(bundle), *_given("--test-file", *test_file), *base]
+    if train_data:
+        arguments["training"] = [
+            *_given("--train-data", *train_data),
+            *_given("--recipe", recipe),
+            *_given("--triplets", triplets),
+            *base,
+            *turns,
+        ]
+    outcome = measure_all(bundle, output, arguments, force=force)
+    facts = {
+        "output": str(output),
+        "files": {name: str(path) for name, path in outcome.files.items()},
+        "failed": outcome.failed,
+    }
+
+    def render() -> None:
+        for name in arguments:
+            stdout.print(
+                f"{name:12} {outcome.files.get(name, '')}{outcome.failed.get(name, '')}", highlight=False, markup=False
+            )
+
+    emit(facts, as_json=as_json, render=render)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@bench.command()
+def page(
+    results: Annotated[
+        Path, typer.Argument(help="A directory of directories that `bench all` wrote, one for each bundle.")
+    ],
+    output: Annotated[Path, typer.Option(help="The Markdown file; plots are written below RESULTS.")],
+    readme: Annotated[
+        Path | None, typer.Option(help="A file whose part between the marker comments is written anew.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file is out of date.")] = False,
+) -> None:
+    """Write a Markdown page with tables and plots of what was measured."""
+    from cachelora.errors import CacheloraError
+    from cachelora.terminal import stdout
+
+    from cachelora_benchmarks.page.write import stale_files, write_page
+
+    if check:
+        stale = stale_files(results, output, readme)
+        if stale:
+            raise CacheloraError(
+                f"{', '.join(map(str, stale))}: not what {results} says; without --check they are written anew"
+            )
+        return
+    for path in write_page(results, output, readme):
+        stdout.print(str(path), highlight=False, markup=False)
+
+
+def _given(option: str, *values: object) -> list[str]:
+    """Return ``option`` before each value that was given, as a command line has it."""
+    return [word for value in values if value is not None for word in (option, str(value))]
+
+
 def _of(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.2f} ({ratio['p5']:.2f}-{ratio['p95']:.2f})"
 

@@ -86,7 +86,10 @@ def measure_memory(
     last = found["cached"][-1]
     return {
         "machine": describe_machine(),
-        "bundle": {"path": str(bundle), "bytes": {file.name: file.stat().st_size for file in sorted(bundle.iterdir())}},
+        "bundle": {
+            "name": bundle.resolve().name,
+            "bytes": {file.name: file.stat().st_size for file in sorted(bundle.iterdir())},
+        },
         "backend": last["backend"],
         "rounds": rounds,
         "first_vector_ms": {

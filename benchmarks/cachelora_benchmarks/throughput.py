@@ -74,7 +74,7 @@ def measure_throughput(
     tokens = first.encode_with_info(texts[:1024]).tokens
     facts: dict[str, Any] = {
         "machine": describe_machine(),
-        "bundle": {"path": str(bundle), "fingerprint": first.fingerprint},
+        "bundle": {"name": bundle.resolve().name, "fingerprint": first.fingerprint},
         "backend": first.backend,
         "kernel": first.kernel,
         "texts": len(texts),

@@ -51,7 +51,7 @@ def measure_training(
         raise UsageError(f"{triplets} triplets were asked for, {', '.join(sources)} have {len(rows)}")
     same_rows = {"epochs": 1, "exchange": False, "light_rewordings": 0, "rule_triplets": 0}
     settings = read_recipe(recipe, {"base_model": base_model} | same_rows)
-    resolve_base(base_model)
+    base = resolve_base(base_model)
     found: dict[str, list[dict[str, float]]] = {OURS: [], BARE: []}
     note(f"training on {triplets} triplets, {rounds} times each way, {threads} threads")
     with tempfile.TemporaryDirectory() as directory, progress() as display:
@@ -71,7 +71,7 @@ def measure_training(
     ratios = [ours["seconds"] / bare["seconds"] for ours, bare in zip(found[OURS], found[BARE], strict=True)]
     return {
         "machine": describe_machine(),
-        "recipe": settings.model_dump(mode="json"),
+        "recipe": settings.model_dump(mode="json") | {"base_model": base.name},
         "triplets": triplets,
         "threads": threads,
         "rounds": rounds,

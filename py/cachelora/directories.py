@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cachelora.errors import OutputExistsError
 
-__all__ = ["check_output", "complete_directory", "write_text_atomically"]
+__all__ = ["check_output", "complete_directory", "write_bytes_atomically", "write_text_atomically"]
 
 
 def check_output(output: Path, *, force: bool) -> None:
@@ -56,12 +56,17 @@ def complete_directory(output: Path) -> Iterator[Path]:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Write ``text`` in UTF-8 so that a reader sees the old content or the new, never a part."""
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` so that a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     partial = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         partial.chmod(0o644)
         _flush(partial)
         partial.replace(path)
