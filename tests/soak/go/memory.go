@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// How often the memory is looked at before the time begins.
+const settling = 20
+
 // memory is what was resident, in KiB: at the end of the warm-up, at most after it, and last.
 type memory struct{ level, most, end int }
 
@@ -17,14 +20,16 @@ type memory struct{ level, most, end int }
 func (s *soak) watch(duration time.Duration) (memory, error) {
 	var found memory
 	var err error
+	// The collector's own structures have their size only after it ran some times, each with a round in between.
+	for range settling {
+		if _, err = s.sample(); err != nil {
+			return memory{}, err
+		}
+		time.Sleep(time.Millisecond)
+	}
 	start, warm, interval := time.Now(), duration/10, min(duration/30, time.Second)
 	for !s.stop.Load() && time.Since(start) < duration {
-		if time.Since(start) < warm {
-			// Often: the collector's own structures, too, have their size only after it ran some times.
-			time.Sleep(min(interval, warm/10))
-		} else {
-			time.Sleep(interval)
-		}
+		time.Sleep(interval)
 		if found.end, err = s.sample(); err != nil {
 			return memory{}, err
 		}
