@@ -3,6 +3,7 @@
 # make proxy-demo   shows the caching chat proxy; BUNDLE=DIR chooses its bundle, ARGS passes flags on
 # make adapters   trains the adapters below adapters/ anew
 # make bench   measures everything on this machine (leave it alone meanwhile), and writes benchmarks/RESULTS.md and README.md's figures
+# make instructions   keeps the instruction counts that test-instructions compares with
 # make bench-page   writes these anew from the results that are there
 # make bench-go BUNDLE=DIR   measures the Go side: cgo's overhead, the router's throughput, waiting times under load
 # make soak MINUTES=10 BUNDLE=DIR   embeds round and round in C, Go and Python; every bit and the memory must stay as they are
@@ -39,7 +40,7 @@ EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_expo
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
 .PHONY: help tools setup native install demo proxy-demo adapters bench bench-page bench-go soak header clean
-.PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-soak test-aarch64 test-miri
+.PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-instructions test-soak test-aarch64 test-miri
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -164,7 +165,7 @@ bench-go: $(BUILD)/.native $(if $(BUNDLE),,$(BENCH)/6-layers/cachelora.json)
 
 # --- check --------------------------------------------------------------------------------------------------
 
-test: lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-soak
+test: lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-instructions test-soak
 
 lint: $(BUILD)/.native
 	ruff check .
@@ -309,6 +310,17 @@ test-soak: $(TINY)/golden.json $(SOAK)/soak-c $(SOAK)/soak-go
 				|| { echo "$$program does not find a fault: $${fault%%:*}" >&2; cat $(SOAK)/fault.txt >&2; exit 1; }; \
 		done; \
 	done
+
+# Counted, not timed, so that a busy machine makes no difference. `make instructions` keeps what is counted now.
+INSTRUCTIONS = python3 tests/instructions.py target/release/examples/instructions $(TINY)/bundle-int8
+
+test-instructions instructions: $(TINY)/golden.json
+ifeq ($(shell command -v valgrind),)
+	@echo "$@: left out, there is no valgrind (apt-get install valgrind)" >&2
+else
+	cargo build --locked --quiet --release -p cachelora --example instructions
+	$(INSTRUCTIONS) $(if $(filter instructions,$@),--update)
+endif
 
 # --- check what this machine is not -------------------------------------------------------------------------
 # No part of `make test`: each needs tools that it names.

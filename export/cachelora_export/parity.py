@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-__all__ = ["COSINE_BOUND", "LONGEST", "TEXTS", "measure_int8_parity", "measure_parity", "sentences", "texts_of_many_lengths"]
+__all__ = [
+    "COSINE_BOUND",
+    "LONGEST",
+    "TEXTS",
+    "measure_int8_parity",
+    "measure_parity",
+    "sentences",
+    "texts_of_many_lengths",
+]
 
 # A float32 graph that computes the same function differs by rounding alone: 1 - cosine is then near 1e-7.
 COSINE_BOUND = 0.99999

@@ -42,14 +42,18 @@ use crate::{Error, Result};
 /// Tokens of a run at most, unless one sequence alone is longer; bounds the scratch memory of a caller.
 const RUN_TOKENS: usize = 256;
 
+/// Idle callers' memory that is kept, for each processor. Threads that take turns on one processor all hold some;
+/// freeing a megabyte and allocating it again for each call lets the C library's heap grow in steps.
+const KEPT_PER_PROCESSOR: usize = 4;
+
 /// The environment variable that names the kernel where no option does.
 const KERNEL_VARIABLE: &str = "CACHELORA_KERNEL";
 
 /// A BERT-family encoder on the CPU, without ONNX Runtime.
 ///
 /// Callers share one map of the weights. Scratch memory is lent from a lock-free queue: it is allocated
-/// when more callers than ever before run at once, kept for as many callers as there are processors, and
-/// freed with the encoder.
+/// when more callers than ever before run at once, kept for four times as many callers as there are
+/// processors, and freed with the encoder.
 pub struct FusedEncoder {
     model: Model,
     kernel: Kernel,
@@ -89,7 +93,7 @@ impl FusedEncoder {
         }
         let model = Model::open(path, kernel.zero())?;
         let callers = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { model, kernel, lent: ArrayQueue::new(callers) })
+        Ok(Self { model, kernel, lent: ArrayQueue::new(KEPT_PER_PROCESSOR * callers) })
     }
 
     /// The kernel in use.
