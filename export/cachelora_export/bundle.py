@@ -28,7 +28,7 @@ from cachelora_export.manifest import (
     fingerprint,
 )
 from cachelora_export.merge import merged_encoder
-from cachelora_export.parity import measure_int8_parity, measure_parity, sentences, texts_of_many_lengths
+from cachelora_export.parity import measure_int8_parity, measure_parity, texts_of_many_lengths
 from cachelora_export.quantize import quantize_encoder
 from cachelora_export.tokenizer import plain_tokenizer, write_tokenizer
 
@@ -154,8 +154,7 @@ def _write_int8(encoder: SentenceTransformer, tokenizer: Tokenizer, max_tokens: 
 
     others = [type(module).__name__ for module in encoder if not isinstance(module, Normalize | Pooling | Transformer)]
     tokenizer.enable_truncation(max_tokens)
-    # Whole sentences: what runs of words in no order show of the ranges made margins on real questions worse.
-    calibration = [tokenizer.encode(text).ids for text in sentences()]
+    calibration = [tokenizer.encode(text).ids for text in texts_of_many_lengths(tokenizer, max_tokens)]
     tokenizer.no_truncation()
     try:
         if others:

@@ -17,15 +17,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-__all__ = [
-    "COSINE_BOUND",
-    "LONGEST",
-    "TEXTS",
-    "measure_int8_parity",
-    "measure_parity",
-    "sentences",
-    "texts_of_many_lengths",
-]
+__all__ = ["COSINE_BOUND", "LONGEST", "TEXTS", "measure_int8_parity", "measure_parity", "texts_of_many_lengths"]
 
 # A float32 graph that computes the same function differs by rounding alone: 1 - cosine is then near 1e-7.
 COSINE_BOUND = 0.99999
@@ -40,18 +32,13 @@ WORST_SHOWN = 3
 Vectors = NDArray[np.float32]
 
 
-def sentences() -> list[str]:
-    """Return the built-in sentences, one for each line of parity_texts.txt."""
-    return files("cachelora_export").joinpath("parity_texts.txt").read_text(encoding="utf-8").splitlines()
-
-
 def texts_of_many_lengths(tokenizer: Tokenizer, max_tokens: int, *, count: int = TEXTS) -> list[str]:
     """Return ``count`` distinct texts whose lengths climb evenly from 3 to min(128, max_tokens) tokens.
 
     Each is a run of words from the sentences in parity_texts.txt, of which every text starts at another place.
     Special tokens are counted.
     """
-    words = " ".join(sentences()).split()
+    words = files("cachelora_export").joinpath("parity_texts.txt").read_text(encoding="utf-8").split()
     longest = min(LONGEST, max_tokens)
     # A word's own tokens do not depend on its neighbours, as far as BERT-like tokenizers go; the texts' true
     # lengths are counted again where they are used.
