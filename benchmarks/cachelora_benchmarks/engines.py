@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ __all__ = [
     "onnxruntime_int8_graph",
     "openvino_engine",
     "sentence_transformers_engine",
+    "write_unpooled",
 ]
 
 Engine = Callable[[str], NDArray[np.float32]]
@@ -89,6 +92,25 @@ def onnxruntime_int8_graph(
     finally:
         logging.root.setLevel(before)
     return quantised, {name: count for name, count in model.get_fused_operator_statistics().items() if count}
+
+
+def write_unpooled(bundle: Path, directory: Path, max_tokens: int) -> None:
+    """Write the bundle's graph up to its last layer, as hub models are: for peers that pool by themselves.
+
+    ``model.onnx`` gives a vector for each token; beside it stand ``tokenizer.json``, and a ``config.json`` of only
+    ``max_position_embeddings``.
+    """
+    import onnx
+    import onnx.utils
+
+    graph = onnx.load(str(bundle / "model.onnx"), load_external_data=False).graph
+    # Pooling and scaling to length one follow the last layer's norm, and have none of their own.
+    last = [node.output[0] for node in graph.node if node.op_type == "LayerNormalization"][-1]
+    inputs = [value.name for value in graph.input]
+    onnx.utils.extract_model(str(bundle / "model.onnx"), str(directory / "model.onnx"), inputs, [last])
+    shutil.copyfile(bundle / "tokenizer.json", directory / "tokenizer.json")
+    config = json.dumps({"max_position_embeddings": max_tokens})
+    (directory / "config.json").write_text(config, encoding="utf-8")
 
 
 def openvino_engine(graph: Path, tokenizer_file: Path, max_tokens: int) -> Engine:

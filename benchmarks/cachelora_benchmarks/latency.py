@@ -26,6 +26,7 @@ from cachelora_benchmarks.engines import (
     onnxruntime_int8_graph,
     openvino_engine,
     sentence_transformers_engine,
+    write_unpooled,
 )
 from cachelora_benchmarks.machine import describe_machine, pinned_to_one_core
 from cachelora_benchmarks.peers import LEAST_COSINE, Peer, PeerError, lowest_cosine
@@ -153,10 +154,15 @@ def measure_latency(
             encode = openvino_engine(*files, max_tokens)
             about = {"version": version("openvino"), "reads": "bundle"}
             compare("openvino (Python)", about, encode, in_this_process(encode, clock))
-        for peer, program in (peers or {}).items():
+        peers = peers or {}
+        if peers:
+            unpooled, base = Path(directory) / "unpooled", resolve_base(base_model).path
+            unpooled.mkdir()
+            write_unpooled(bundle, unpooled, max_tokens)
+        for peer, program in peers.items():
             try:
                 opened = running.enter_context(
-                    Peer(peer, program, bundle=bundle, base=resolve_base(base_model).path, max_tokens=max_tokens)
+                    Peer(peer, program, bundle=bundle, unpooled=unpooled, base=base, max_tokens=max_tokens)
                 )
                 about = {"version": opened.version, "reads": opened.reads}
                 compare(peer, about, opened.encode, opened.timer(clock))

@@ -71,6 +71,7 @@ class Peer:
         program: Path,
         *,
         bundle: Path,
+        unpooled: Path,
         base: Path,
         max_tokens: int,
     ) -> None:
@@ -80,6 +81,7 @@ class Peer:
             name: What messages call it.
             program: The file to run.
             bundle: The bundle's directory.
+            unpooled: The directory of :func:`~cachelora_benchmarks.engines.write_unpooled`.
             base: The base model's directory.
             max_tokens: How many tokens of a text are read.
 
@@ -91,7 +93,7 @@ class Peer:
         self._pending = b""
         try:
             self._process = subprocess.Popen(
-                [program, bundle.resolve(), base.resolve(), str(max_tokens)],
+                [program, bundle.resolve(), unpooled.resolve(), base.resolve(), str(max_tokens)],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

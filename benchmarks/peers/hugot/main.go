@@ -1,4 +1,5 @@
-// Command hugot is hugot as a peer: the bundle's ONNX file and tokenizer through its pure Go backend.
+// Command hugot is hugot as a peer: the bundle's layers and tokenizer through its pure Go backend. That one knows no
+// ReduceSum, so pooling and scaling to length one are hugot's own.
 //
 // The protocol is described in benchmarks/peers/README.md.
 package main
@@ -30,19 +31,19 @@ func main() {
 }
 
 func run(arguments []string) error {
-	if len(arguments) != 3 {
-		return fmt.Errorf("%d arguments, not three: BUNDLE BASE MAX_TOKENS", len(arguments))
+	if len(arguments) != 4 {
+		return fmt.Errorf("%d arguments, not four: BUNDLE UNPOOLED BASE MAX_TOKENS", len(arguments))
 	}
-	// It reads how long a text may be from a config.json, which no bundle has: it cuts no text short.
 	session, err := hugot.NewGoSession()
 	if err != nil {
 		return err
 	}
 	defer session.Destroy()
 	pipeline, err := hugot.NewPipeline(session, hugot.FeatureExtractionConfig{
-		ModelPath:    arguments[0],
+		ModelPath:    arguments[1],
 		Name:         "peer",
 		OnnxFilename: "model.onnx",
+		Options:      []hugot.FeatureExtractionOption{pipelines.WithNormalization()},
 	})
 	if err != nil {
 		return err

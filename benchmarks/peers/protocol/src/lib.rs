@@ -31,15 +31,15 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Read the program's arguments: `BUNDLE BASE MAX_TOKENS`.
+    /// Read the program's arguments: `BUNDLE UNPOOLED BASE MAX_TOKENS`, the second of which no runner here opens.
     ///
     /// # Errors
     ///
-    /// There are more or fewer than three, or the last is no number.
+    /// There are more or fewer than four, or the last is no number.
     pub fn from_command_line() -> Result<Self> {
         let given: Vec<String> = std::env::args().skip(1).collect();
-        let [bundle, base, max_tokens] = given.as_slice() else {
-            bail!("{} arguments, not three: BUNDLE BASE MAX_TOKENS", given.len());
+        let [bundle, _, base, max_tokens] = given.as_slice() else {
+            bail!("{} arguments, not four: BUNDLE UNPOOLED BASE MAX_TOKENS", given.len());
         };
         let max_tokens =
             max_tokens.parse().with_context(|| format!("MAX_TOKENS is {max_tokens:?}, not a number"))?;
