@@ -28,7 +28,7 @@ __all__ = ["LEAST_COSINE", "Peer", "PeerError", "find_peers", "lowest_cosine"]
 LEAST_COSINE = 0.9999
 BUILT = Path(__file__).resolve().parents[2] / "build" / "peers"
 # Opening a model reads and rearranges all its weights; one answer is at most a few runs of one text.
-SECONDS_TO_OPEN, SECONDS_TO_ANSWER = 120.0, 60.0
+SECONDS_TO_OPEN, SECONDS_TO_ANSWER = 120.0, 600.0
 # Every thread pool that a peer may bring, by the name that it reads.
 POOLS = ("GOMAXPROCS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS", "RTEN_NUM_THREADS")
 

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomlx/gomlx/backends"
+	"github.com/gomlx/gomlx/backends/simplego"
 	"github.com/knights-analytics/hugot"
 	"github.com/knights-analytics/hugot/pipelines"
 	"golang.org/x/sys/unix"
@@ -34,6 +36,14 @@ func run(arguments []string) error {
 	if len(arguments) != 4 {
 		return fmt.Errorf("%d arguments, not four: BUNDLE UNPOOLED BASE MAX_TOKENS", len(arguments))
 	}
+	// Its workers wait for each other for ever where they are as few as the one core that this process is pinned to, and
+	// hugot has no option for them. So the backend that it asks for by this name is the same one without workers.
+	backends.Register(simplego.BackendName, func(string) (backends.Backend, error) {
+		return simplego.New("parallelism=0,ops_sequential")
+	})
+	// The backend prints its settings to stdout, which is for answers only.
+	answers := os.Stdout
+	os.Stdout = os.Stderr
 	session, err := hugot.NewGoSession()
 	if err != nil {
 		return err
@@ -48,7 +58,7 @@ func run(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	output := json.NewEncoder(os.Stdout)
+	output := json.NewEncoder(answers)
 	if err := output.Encode(map[string]string{"version": version(), "reads": "bundle"}); err != nil {
 		return err
 	}
