@@ -3,6 +3,7 @@
 # make proxy-demo   shows the caching chat proxy; BUNDLE=DIR chooses its bundle, ARGS passes flags on
 # make adapters   trains the adapters below adapters/ anew
 # make bench   measures everything on this machine (leave it alone meanwhile), and writes benchmarks/RESULTS.md and README.md's figures
+# make bench-peers   builds the latency benchmark's peers (Rust, Go) and installs OpenVINO; minutes, and once
 # make bench-page   writes these anew from the results that are there
 # make install PREFIX=DIR   installs the C library, its header, its pkg-config and CMake files, and the library for LD_PRELOAD
 
@@ -36,7 +37,7 @@ EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_expo
 # Each directory below native/go that has dependencies of its own is a module of its own.
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
-.PHONY: help tools setup native install demo proxy-demo adapters bench bench-page header clean
+.PHONY: help tools setup native install demo proxy-demo adapters bench bench-page bench-peers header clean
 .PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-aarch64 test-miri
 
 help:
@@ -154,6 +155,19 @@ bench: $(BUILD)/.native $(BENCH)/questions.jsonl $(BENCH)/6-layers/cachelora.jso
 
 bench-page: $(BUILD)/.native
 	$(VENV)/bin/cachelora bench page $(BENCH_RESULTS) --output benchmarks/RESULTS.md --readme README.md
+
+# Each is there for `cachelora bench latency` as soon as it is built; where one fails, the others still are.
+PEERS := benchmarks/peers
+RUST_PEERS := candle fastembed rten
+
+bench-peers: $(VENV)/.installed
+	mkdir -p $(BUILD)/peers
+	failed=; for peer in $(RUST_PEERS); do \
+		(cd $(PEERS) && CARGO_TARGET_DIR=$(BUILD)/peers/target cargo build --release --locked --quiet -p peer-$$peer) && \
+		install -m 755 -s $(BUILD)/peers/target/release/peer-$$peer $(BUILD)/peers/$$peer || failed="$$failed $$peer"; done; \
+	(cd $(PEERS)/hugot && go build -trimpath -o $(BUILD)/peers/hugot .) || failed="$$failed hugot"; \
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino || failed="$$failed openvino"; \
+	test -z "$$failed" || { echo "these peers are missing:$$failed" >&2; exit 1; }
 
 # --- check --------------------------------------------------------------------------------------------------
 

@@ -91,9 +91,10 @@ def latency(
             if "left_out" in about:
                 stdout.print(f"{name} is left out: {about['left_out']}", highlight=False, markup=False)
             else:
+                reference = "sentence-transformers" if about["reads"] == "base" else "ONNX Runtime"
                 stdout.print(
-                    f"{name} {about['version']}: cosine {about['cosine']:.6f} with "
-                    f"{'sentence-transformers' if about['reads'] == 'base' else 'ONNX Runtime'}",
+                    f"{name} {about['version']}: cosine {about['cosine']:.6f} with {reference}, "
+                    f"{about['cosine_ordinary']:.6f} for a text with capitals, marks and an accent",
                     highlight=False,
                     markup=False,
                 )

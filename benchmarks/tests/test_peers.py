@@ -193,12 +193,18 @@ def test_peers_in_a_run(tmp_path):
         base_model=str(TINY / "base"),
         peers={
             "right": runner(tmp_path, name="right"),
+            # Another tokenizer may read other texts in its own way; that is told and excludes nobody.
+            "ascii": runner(tmp_path, "encode('' if not text.isascii() else text).tolist()", name="ascii"),
             "wrong": runner(tmp_path, WRONG, name="wrong"),
             "dead": program(tmp_path, "raise SystemExit('no model')", "dead"),
         },
     )
     peers, timed = facts["peers"], facts["latency"]["8"]
-    assert peers["right"] == {"version": "1.2.3", "reads": "bundle", "cosine": pytest.approx(1, abs=1e-5)}
+    one = pytest.approx(1, abs=1e-5)
+    assert peers["right"] == {"version": "1.2.3", "reads": "bundle", "cosine": one, "cosine_ordinary": one}
+    assert peers["ascii"]["cosine"] == one
+    assert peers["ascii"]["cosine_ordinary"] < 0.9999
+    assert "ascii" in timed
     assert timed["right"]["median"] > 0
     assert timed["right"]["times_ours"]["median"] > 0
     assert peers["wrong"]["cosine"] < 0.9999
