@@ -4,6 +4,7 @@
 # make adapters   trains the adapters below adapters/ anew
 # make bench   measures everything on this machine (leave it alone meanwhile), and writes benchmarks/RESULTS.md and README.md's figures
 # make instructions   keeps the instruction counts that test-instructions compares with
+# make bench-peers   builds the latency benchmark's peers (Rust, Go) and installs OpenVINO; minutes, and once
 # make bench-page   writes these anew from the results that are there
 # make bench-go BUNDLE=DIR   measures the Go side: cgo's overhead, the router's throughput, waiting times under load
 # make soak MINUTES=10 BUNDLE=DIR   embeds round and round in C, Go and Python; every bit and the memory must stay as they are
@@ -39,7 +40,7 @@ EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_expo
 # Each directory below native/go that has dependencies of its own is a module of its own.
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
-.PHONY: help tools setup native install demo proxy-demo adapters bench bench-page bench-go soak header clean
+.PHONY: help tools setup native install demo proxy-demo adapters bench bench-page bench-peers bench-go soak header clean
 .PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-instructions test-soak test-aarch64 test-miri
 
 help:
@@ -162,6 +163,19 @@ bench-page: $(BUILD)/.native
 bench-go: BUNDLE ?= $(BENCH)/6-layers
 bench-go: $(BUILD)/.native $(if $(BUNDLE),,$(BENCH)/6-layers/cachelora.json)
 	cd native/go && go run ./bench $(ARGS) $(abspath $(BUNDLE))
+
+# Each is there for `cachelora bench latency` as soon as it is built; where one fails, the others still are.
+PEERS := benchmarks/peers
+RUST_PEERS := candle fastembed rten
+
+bench-peers: $(VENV)/.installed
+	mkdir -p $(BUILD)/peers
+	failed=; for peer in $(RUST_PEERS); do \
+		(cd $(PEERS) && CARGO_TARGET_DIR=$(BUILD)/peers/target cargo build --release --locked --quiet -p peer-$$peer) && \
+		install -m 755 -s $(BUILD)/peers/target/release/peer-$$peer $(BUILD)/peers/$$peer || failed="$$failed $$peer"; done; \
+	(cd $(PEERS)/hugot && go build -trimpath -o $(BUILD)/peers/hugot .) || failed="$$failed hugot"; \
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt openvino || failed="$$failed openvino"; \
+	test -z "$$failed" || { echo "these peers are missing:$$failed" >&2; exit 1; }
 
 # --- check --------------------------------------------------------------------------------------------------
 

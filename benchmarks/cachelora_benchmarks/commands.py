@@ -38,18 +38,29 @@ def latency(
         Literal["wall", "cpu"],
         typer.Option(help="cpu counts processor time only: for machines that others use too.", metavar="wall|cpu"),
     ] = "wall",
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PATH of a peer's program, beside those in build/peers; may be repeated."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Time one text, one thread: sentence-transformers, ONNX Runtime in float32 and int8, ours, and the limit."""
+    """Time one text, one thread: sentence-transformers, ONNX Runtime in float32 and int8, peers, ours, the limit."""
     from cachelora.terminal import emit, stdout
     from rich.table import Table
 
     from cachelora_benchmarks.latency import LIMIT, measure_latency
+    from cachelora_benchmarks.peers import find_peers
 
     counts = _numbers("--tokens", tokens)
     _check_bundle(bundle)
     facts = measure_latency(
-        bundle, counts, rounds=rounds, base_model=base_model, through_onnxruntime=through_onnxruntime, clock=clock
+        bundle,
+        counts,
+        rounds=rounds,
+        base_model=base_model,
+        through_onnxruntime=through_onnxruntime,
+        clock=clock,
+        peers=find_peers(peer or ()),
     )
 
     def render() -> None:
@@ -76,6 +87,17 @@ def latency(
             f"{facts['machine']['processor']}",
             highlight=False,
         )
+        for name, about in facts["peers"].items():
+            if "left_out" in about:
+                stdout.print(f"{name} is left out: {about['left_out']}", highlight=False, markup=False)
+            else:
+                reference = "sentence-transformers" if about["reads"] == "base" else "ONNX Runtime"
+                stdout.print(
+                    f"{name} {about['version']}: cosine {about['cosine']:.6f} with {reference}, "
+                    f"{about['cosine_ordinary']:.6f} for a text with capitals, marks and an accent",
+                    highlight=False,
+                    markup=False,
+                )
 
     emit(facts, as_json=as_json, render=render)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ __all__ = [
     "native_engine",
     "onnxruntime_engine",
     "onnxruntime_int8_graph",
+    "openvino_engine",
     "sentence_transformers_engine",
+    "write_unpooled",
 ]
 
 Engine = Callable[[str], NDArray[np.float32]]
@@ -88,6 +92,54 @@ def onnxruntime_int8_graph(
     finally:
         logging.root.setLevel(before)
     return quantised, {name: count for name, count in model.get_fused_operator_statistics().items() if count}
+
+
+def write_unpooled(bundle: Path, directory: Path, max_tokens: int) -> None:
+    """Write the bundle's graph up to its last layer, as hub models are: for peers that pool by themselves.
+
+    ``model.onnx`` gives a vector for each token; beside it stand ``tokenizer.json``, and a ``config.json`` of only
+    ``max_position_embeddings``.
+    """
+    import onnx
+    import onnx.utils
+
+    graph = onnx.load(str(bundle / "model.onnx"), load_external_data=False).graph
+    # Pooling and scaling to length one follow the last layer's norm, and have none of their own.
+    last = [node.output[0] for node in graph.node if node.op_type == "LayerNormalization"][-1]
+    inputs = [value.name for value in graph.input]
+    onnx.utils.extract_model(str(bundle / "model.onnx"), str(directory / "model.onnx"), inputs, [last])
+    shutil.copyfile(bundle / "tokenizer.json", directory / "tokenizer.json")
+    config = json.dumps({"max_position_embeddings": max_tokens})
+    (directory / "config.json").write_text(config, encoding="utf-8")
+
+
+def openvino_engine(graph: Path, tokenizer_file: Path, max_tokens: int) -> Engine:
+    """Return OpenVINO's Python API on one thread in float32, for texts of any length, with the tokenizers package."""
+    import openvino
+    from tokenizers import Tokenizer
+
+    # Without the hint it computes in bfloat16 where the processor can.
+    settings = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        # This process is pinned already.
+        "ENABLE_CPU_PINNING": False,
+    }
+    compiled = openvino.Core().compile_model(str(graph), "CPU", settings)
+    request = compiled.create_infer_request()
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.enable_truncation(max_tokens)
+
+    def encode(text: str) -> NDArray[np.float32]:
+        ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
+        found = request.infer({"input_ids": ids, "attention_mask": np.ones_like(ids)}, share_inputs=True)
+        # The request's own memory is written anew by the next text.
+        vector: NDArray[np.float32] = found[compiled.output(0)][0].copy()
+        return vector
+
+    return encode
 
 
 def sentence_transformers_engine(base_model: str, max_tokens: int) -> Engine:

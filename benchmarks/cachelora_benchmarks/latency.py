@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from cachelora._native import multiply_adds_per_second
 from cachelora.errors import UsageError
 from cachelora.terminal import note, progress
+from cachelora_training.bases import resolve_base
 from numpy.typing import ArrayLike
 from tokenizers import Tokenizer
 
@@ -21,21 +24,24 @@ from cachelora_benchmarks.engines import (
     native_engine,
     onnxruntime_engine,
     onnxruntime_int8_graph,
+    openvino_engine,
     sentence_transformers_engine,
+    write_unpooled,
 )
 from cachelora_benchmarks.machine import describe_machine, pinned_to_one_core
+from cachelora_benchmarks.peers import LEAST_COSINE, Peer, PeerError, lowest_cosine
+from cachelora_benchmarks.timing import Clock, Timer, in_this_process
 
-__all__ = ["LIMIT", "Clock", "measure_latency", "multiply_adds", "spread", "summarise", "text_of_tokens"]
+__all__ = ["LIMIT", "measure_latency", "multiply_adds", "spread", "summarise", "text_of_tokens"]
 
 LIMIT = "limit"
-Clock = Literal["wall", "cpu"]
-CLOCKS: dict[Clock, Callable[[], int]] = {"wall": time.perf_counter_ns, "cpu": time.process_time_ns}
-
 WARM_UP = 5
 # Each engine runs this many texts in a row before the next has its turn, as often as there are rounds.
 # Short turns spread whatever else the machine does over all engines.
 RUNS_PER_TURN = 5
 
+# With capitals, marks and words that are no whole tokens: peers bring tokenizers of their own.
+ORDINARY = "Why does Dr. O'Neill's e-mail say that the re-encryption of 1,024 naïve keys isn't finished?"
 WORDS = (
     "how long does the body need to get over a cold when one can not rest at home and what should people do if it "
     "comes back after two days of work in an open office with many others who are also not well"
@@ -74,6 +80,7 @@ def measure_latency(
     base_model: str | None,
     through_onnxruntime: bool = False,
     clock: Clock = "wall",
+    peers: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
     """Time one text of each length through every engine; return medians, spread and ratios.
 
@@ -89,6 +96,12 @@ def measure_latency(
         through_onnxruntime: Also time ours with ONNX Runtime as its backend.
         clock: ``wall``, or ``cpu``: the processor time of this process with all its threads. On a core of one's own
             both are equal; where others use the core too, only the latter leaves out the time that was theirs.
+        peers: Programs that are timed too, by name. One that does not open the model, or whose vectors of the timed
+            texts differ from the reference's, is left out of ``latency``; ``peers`` in the result says why. There
+            ``cosine_ordinary`` is that of a text with capitals, marks and an accent, which excludes nobody.
+
+    Raises:
+        PeerError: a peer failed while it was timed.
     """
     manifest = json.loads((bundle / "cachelora.json").read_text(encoding="utf-8"))
     max_tokens = manifest["max_tokens"]
@@ -109,58 +122,92 @@ def measure_latency(
         "runs": rounds * RUNS_PER_TURN,
         "latency": {},
     }
-    with pinned_to_one_core() as core, TemporaryDirectory() as directory:
+    base_model = base_model or manifest["base_model"]["id"]
+    with pinned_to_one_core() as core, TemporaryDirectory() as directory, ExitStack() as running:
         facts["core"] = core
         note("letting ONNX Runtime optimise and quantise the graph")
         int8, facts["onnxruntime_int8_fused_operators"] = onnxruntime_int8_graph(
             files[0], Path(directory), heads=architecture["heads"], hidden_size=architecture["hidden_size"]
         )
-        engines: list[tuple[str, Engine]] = [
-            (
-                "sentence-transformers (PyTorch)",
-                sentence_transformers_engine(base_model or manifest["base_model"]["id"], max_tokens),
-            ),
-            ("onnxruntime (Python)", onnxruntime_engine(*files, max_tokens)),
-            ("onnxruntime int8 (Python)", onnxruntime_engine(int8, files[1], max_tokens)),
+        references: dict[str, Engine] = {
+            "base": sentence_transformers_engine(base_model, max_tokens),
+            "bundle": onnxruntime_engine(*files, max_tokens),
+        }
+        engines: list[tuple[str, Timer]] = [
+            ("sentence-transformers (PyTorch)", in_this_process(references["base"], clock)),
+            ("onnxruntime (Python)", in_this_process(references["bundle"], clock)),
+            ("onnxruntime int8 (Python)", in_this_process(onnxruntime_engine(int8, files[1], max_tokens), clock)),
         ]
+        texts = {count: text_of_tokens(tokenizer, count) for count in tokens}
+        candidates: dict[str, dict[str, Any]] = {}
+
+        def compare(peer: str, about: dict[str, Any], encode: Engine, times: Timer) -> None:
+            reference = references[about["reads"]]
+            cosine = lowest_cosine(encode, reference, list(texts.values()))
+            ordinary = lowest_cosine(encode, reference, [ORDINARY])
+            candidates[peer] = about | {"cosine": round(cosine, 7), "cosine_ordinary": round(ordinary, 7)}
+            if cosine >= LEAST_COSINE:
+                engines.append((peer, times))
+            else:
+                candidates[peer]["left_out"] = (
+                    f"its vectors differ: cosine {cosine:.6f}, at least {LEAST_COSINE} needed"
+                )
+
+        if find_spec("openvino") is not None:
+            encode = openvino_engine(*files, max_tokens)
+            about = {"version": version("openvino"), "reads": "bundle"}
+            compare("openvino (Python)", about, encode, in_this_process(encode, clock))
+        peers = peers or {}
+        if peers:
+            unpooled, base = Path(directory) / "unpooled", resolve_base(base_model).path
+            unpooled.mkdir()
+            write_unpooled(bundle, unpooled, max_tokens)
+        for peer, program in peers.items():
+            try:
+                opened = running.enter_context(
+                    Peer(peer, program, bundle=bundle, unpooled=unpooled, base=base, max_tokens=max_tokens)
+                )
+                about = {"version": opened.version, "reads": opened.reads}
+                compare(peer, about, opened.encode, opened.timer(clock))
+            except PeerError as error:
+                candidates[peer] = {"left_out": str(error)}
+        facts["peers"] = candidates
+        for peer, about in candidates.items():
+            if "left_out" in about:
+                note(f"{peer} is left out: {about['left_out']}")
         name, encode, kernel = native_engine(bundle)
         if through_onnxruntime and kernel is not None:
-            engines.append(native_engine(bundle, "onnxruntime")[:2])
-        engines.append((name, encode))
+            through, other, _ = native_engine(bundle, "onnxruntime")
+            engines.append((through, in_this_process(other, clock)))
+        engines.append((name, in_this_process(encode, clock)))
         facts["kernel"] = kernel
         note(f"timing {', '.join(name for name, _ in engines)} on core {core}")
         with progress() as display:
             task = display.add_task("latency", total=len(tokens) * rounds)
-            for count in tokens:
-                text = text_of_tokens(tokenizer, count)
+            for count, text in texts.items():
                 work = multiply_adds(architecture, count)
-                times = _interleaved(engines, text, rounds, kernel, work, CLOCKS[clock], lambda: display.advance(task))
+                times = _interleaved(engines, text, rounds, kernel, work, lambda: display.advance(task))
                 facts["latency"][str(count)] = found = summarise(times)
                 found[name]["per_token"] = round(found[name]["median"] / count, 5)
     return facts
 
 
 def _interleaved(
-    engines: Sequence[tuple[str, Engine]],
+    engines: Sequence[tuple[str, Timer]],
     text: str,
     rounds: int,
     kernel: str | None,
     work: int,
-    nanoseconds: Callable[[], int],
     advance: Callable[[], None],
 ) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name, _ in engines}
-    for _, encode in engines:
-        for _ in range(WARM_UP):
-            encode(text)
+    for _, timer in engines:
+        timer(text, WARM_UP)
     for turn in range(rounds):
         # Who goes first changes, so that no engine always inherits the same one's caches.
         shift = turn % len(engines)
-        for name, encode in [*engines[shift:], *engines[:shift]]:
-            for _ in range(RUNS_PER_TURN):
-                start = nanoseconds()
-                encode(text)
-                times[name].append((nanoseconds() - start) / 1e6)
+        for name, timer in [*engines[shift:], *engines[:shift]]:
+            times[name].extend(found / 1e6 for found in timer(text, RUNS_PER_TURN))
         if kernel is not None:
             limit = work / multiply_adds_per_second(kernel) * 1e3
             times.setdefault(LIMIT, []).extend([limit] * RUNS_PER_TURN)

@@ -16,6 +16,7 @@ PACKAGES = (
     "cachelora",
     "numpy",
     "onnxruntime",
+    "openvino",
     "torch",
     "transformers",
     "sentence-transformers",

@@ -19,8 +19,8 @@ from cachelora_benchmarks.page.results import Facts
 __all__ = ["PLOTS"]
 
 # Colours that are told apart with any kind of colour vision (Okabe and Ito); markers tell them apart in grey.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00")
-MARKERS = ("o", "s", "^", "v", "D")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#5B3794", "#000000", "#7F7F7F")
+MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "*")
 BEFORE, AFTER = "#999999", "#0072B2"
 DOTS_PER_INCH = 110
 
