@@ -48,7 +48,7 @@ def latency(
     from cachelora.terminal import emit, stdout
     from rich.table import Table
 
-    from cachelora_benchmarks.latency import LIMIT, measure_latency
+    from cachelora_benchmarks.latency import measure_latency
     from cachelora_benchmarks.peers import find_peers
 
     counts = _numbers("--tokens", tokens)
@@ -64,23 +64,19 @@ def latency(
     )
 
     def render() -> None:
-        columns = list(next(iter(facts["latency"].values())))
-        engines = [name for name in columns if name != LIMIT]
-        table = Table(
-            "tokens",
-            *(f"{name}, ms" for name in columns),
-            *(f"{name} / ours" for name in engines[:-1]),
-            *(["ours / limit"] if LIMIT in columns else []),
-            "ours, ms a token",
-        )
+        # A row for each engine: so many columns of peers fit no terminal.
+        table = Table("tokens", "engine", "ms", "/ ours", "ours /", "ms a token")
         for count, found in facts["latency"].items():
-            times = (
-                f"{found[name]['median']:.2f} ({found[name]['p5']:.2f}-{found[name]['p95']:.2f})" for name in columns
-            )
-            ratios = [_of(found[name]["times_ours"]) for name in engines[:-1]]
-            if LIMIT in found:
-                ratios.append(_of(found[LIMIT]["ours_times"]))
-            table.add_row(count, *times, *ratios, f"{found[engines[-1]]['per_token']:.4f}")
+            for row, (name, times) in enumerate(found.items()):
+                table.add_row(
+                    count if row == 0 else "",
+                    name,
+                    f"{times['median']:.2f} ({times['p5']:.2f}-{times['p95']:.2f})",
+                    _of(times["times_ours"]),
+                    _of(times["ours_times"]),
+                    f"{times['per_token']:.4f}" if "per_token" in times else "",
+                    end_section=row == len(found) - 1,
+                )
         stdout.print(table)
         stdout.print(
             f"medians (5th to 95th percentile) of {facts['runs']} runs, one thread, {clock} clock, "
