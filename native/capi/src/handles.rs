@@ -1,21 +1,19 @@
 //! Handles: a pointer from C is looked up before anything is done with it, and never read through.
 //!
-//! What C gets is the address of a mark, eight bytes of the heap with nothing in them. The table below says
-//! which marks stand for something, so a pointer that was freed, or never was a handle, is told from a good
+//! What C gets is the address of a mark, eight bytes with nothing in them. The table below says which marks
+//! stand for something, so a pointer that was freed, or never was a handle, is told from a good
 //! one without undefined behaviour. A lookup counts a reference of its own: what a call uses lives until the
 //! call ends, whoever frees the handle meanwhile.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// How many freed marks keep their memory. Until so many more were freed, no new object, ours or the
-/// program's, has the address of one, and a late use of it is noticed.
-pub(crate) const REMEMBERED: usize = 4096;
-
-type Mark = Box<u64>;
+/// Until so many more were freed, a freed mark stands for nothing else, and a late use of it is noticed.
+const REMEMBERED: usize = 4096;
+/// Marks are made by the page: single ones, which are kept so long, would hold the heap around them in pieces.
+const PAGE: usize = 512;
 
 struct Entry<T> {
-    mark: Mark,
     references: usize,
     value: Arc<T>,
 }
@@ -23,7 +21,12 @@ struct Entry<T> {
 /// The content of a table.
 pub(crate) struct State<T> {
     live: BTreeMap<usize, Entry<T>>,
-    freed: VecDeque<Mark>,
+    /// The marks that stood for something, the latest freed last.
+    freed: VecDeque<usize>,
+    /// The marks that never did.
+    fresh: Vec<usize>,
+    /// Never given back, so that no object of the program has the address of a mark.
+    pages: Vec<Box<[u64]>>,
 }
 
 /// All handles of one type.
@@ -33,14 +36,22 @@ pub(crate) struct Handles<T> {
 
 impl<T> Handles<T> {
     pub(crate) const fn new() -> Self {
-        Self { state: RwLock::new(State { live: BTreeMap::new(), freed: VecDeque::new() }) }
+        Self {
+            state: RwLock::new(State {
+                live: BTreeMap::new(),
+                freed: VecDeque::new(),
+                fresh: Vec::new(),
+                pages: Vec::new(),
+            }),
+        }
     }
 
     /// A handle with one reference. Its address is that of no other object.
     pub(crate) fn put(&self, value: T) -> usize {
-        let mark = Mark::new(0);
-        let handle = (&raw const *mark).addr();
-        self.write().live.insert(handle, Entry { mark, references: 1, value: Arc::new(value) });
+        let entry = Entry { references: 1, value: Arc::new(value) };
+        let mut state = self.write();
+        let handle = state.mark();
+        state.live.insert(handle, entry);
         handle
     }
 
@@ -62,10 +73,7 @@ impl<T> Handles<T> {
         if entry.references == 0
             && let Some(entry) = state.live.remove(&handle)
         {
-            state.freed.push_back(entry.mark);
-            if state.freed.len() > REMEMBERED {
-                state.freed.pop_front();
-            }
+            state.freed.push_back(handle);
             // Closing may take a while; nobody else waits for it.
             drop(state);
             drop(entry.value);
@@ -84,6 +92,23 @@ impl<T> Handles<T> {
 }
 
 impl<T> State<T> {
+    /// A mark that stands for nothing, and has not for long.
+    fn mark(&mut self) -> usize {
+        if self.freed.len() > REMEMBERED
+            && let Some(mark) = self.freed.pop_front()
+        {
+            return mark;
+        }
+        if let Some(mark) = self.fresh.pop() {
+            return mark;
+        }
+        let page = vec![0_u64; PAGE].into_boxed_slice();
+        let first = page.as_ptr().addr();
+        self.fresh.extend((1..PAGE).rev().map(|index| first + index * size_of::<u64>()));
+        self.pages.push(page);
+        first
+    }
+
     /// What calls are using now.
     pub(crate) fn in_use(&self) -> impl Iterator<Item = &T> {
         self.live.values().filter(|entry| Arc::strong_count(&entry.value) > 1).map(|entry| &*entry.value)
@@ -131,10 +156,12 @@ mod tests {
             .collect();
         let live = handles.put(0);
         assert!(!freed.contains(&live));
-        for _ in 0..3 {
+        for _ in 0..3 * REMEMBERED {
             let handle = handles.put(0);
+            assert_ne!(handle, live);
             handles.free(handle);
         }
-        assert_eq!(handles.write().freed.len(), REMEMBERED);
+        assert!(handles.write().freed.len() <= REMEMBERED + 1);
+        assert!(handles.write().pages.len() <= REMEMBERED / PAGE + 1);
     }
 }
