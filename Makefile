@@ -41,7 +41,7 @@ EXPORT_SOURCES := $(shell find training/cachelora_training export/cachelora_expo
 GO_MODULES := $(patsubst %/go.mod,%,$(shell find native/go -name go.mod))
 
 .PHONY: help tools setup native install demo proxy-demo adapters bench bench-page bench-peers bench-go soak header clean
-.PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-instructions test-soak test-aarch64 test-miri
+.PHONY: test lint test-rust test-python test-cloud test-go test-c test-cmake test-preload test-instructions test-soak test-aarch64 test-miri test-asan test-tsan test-valgrind
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -227,13 +227,27 @@ test-go: $(TINY)/golden.json $(BUILD)/test/redis/.installed
 			go test -race -count=1 ./...) || exit 1; done
 	for module in $(GO_MODULES); do (cd $$module && CGO_ENABLED=0 go test -count=1 ./... && go test -tags=nocgo -count=1 ./...) || exit 1; done
 
-$(BUILD)/test/abi: tests/c/abi.c native/capi/include/cachelora.h $(BUILD)/.native
-	mkdir -p $(@D)
-	cc -std=c11 -O1 -g -Wall -Wextra -Wpedantic -Werror -Inative/capi/include $< -o $@ \
-		-Ltarget/release -lcachelora -lpthread -Wl,-rpath,$(ROOT)/target/release
+# What C programs of ours are compiled with, in every test.
+C_STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror -Inative/capi/include
 
-test-c: $(TINY)/golden.json $(BUILD)/test/abi
+$(BUILD)/test/abi $(BUILD)/test/misuse: $(BUILD)/test/%: tests/c/%.c tests/c/check.h native/capi/include/cachelora.h $(BUILD)/.native
+	mkdir -p $(@D)
+	cc $(C_STRICT) -O1 -g $< -o $@ -Ltarget/release -lcachelora -lpthread -Wl,-rpath,$(ROOT)/target/release
+
+# Every C and C++ source of ours, with both compilers: each has warnings that the other lacks.
+C_SOURCES := $(wildcard tests/c/*.c native/capi/examples/*.c)
+CXX_SOURCES := $(wildcard native/capi/examples/*.cpp)
+
+test-c: $(TINY)/golden.json $(BUILD)/test/abi $(BUILD)/test/misuse
 	$(BUILD)/test/abi $(TINY)/bundle
+	$(BUILD)/test/misuse $(TINY)/bundle
+	$(BUILD)/test/misuse $(TINY)/bundle-int8
+	for pair in gcc:g++ clang:clang++; do cc=$${pair%:*} cxx=$${pair#*:}; \
+		command -v $$cc >/dev/null 2>&1 && command -v $$cxx >/dev/null 2>&1 \
+			|| { echo "test-c: left out $$cc, it is not installed (apt-get install $$cc)" >&2; continue; }; \
+		for source in $(C_SOURCES); do $$cc $(C_STRICT) -fsyntax-only $$source || exit 1; done; \
+		for source in $(CXX_SOURCES); do $$cxx -std=c++17 -Wall -Wextra -Wpedantic -Werror -Inative/capi/include \
+			-fsyntax-only $$source || exit 1; done; done
 	$(MAKE) --silent install PREFIX=$(BUILD)/test/prefix
 	cc -std=c11 -Wall -Wextra -Werror native/capi/examples/embed.c -o $(BUILD)/test/embed-static \
 		-I$(BUILD)/test/prefix/include $(BUILD)/test/prefix/lib/libcachelora.a -lm -lpthread -ldl
@@ -351,6 +365,40 @@ test-aarch64:
 test-miri:
 	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=2 \
 	cargo +nightly miri test --locked --quiet -p cachelora --lib -- fused::kernel
+
+# make test-asan, test-tsan   run the C tests on a library built with the address or thread sanitizer
+# Needs: rustup toolchain install nightly; rustup +nightly component add rust-src; Debian: clang
+# The standard library is built anew too: the thread sanitizer must see its locks. A panic must become a status here as well.
+# Cc links the library's sanitizer, clang's; one process can't have rustc's too, so the library is linked statically.
+sanitizer = CARGO_TARGET_DIR=target/$(1) RUSTFLAGS=-Zsanitizer=$(2) cargo +nightly build --locked --quiet --target $(HOST) \
+	-Zbuild-std --profile sanitizer -p cachelora-capi --features test-panic
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+SANITIZED = target/$(1)/$(HOST)/sanitizer/libcachelora.a -lpthread -ldl -lm
+
+test-asan: $(TINY)/golden.json
+	$(call sanitizer,asan,address)
+	for name in abi misuse; do \
+		clang $(C_STRICT) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined tests/c/$$name.c \
+			-o target/asan/$$name $(call SANITIZED,asan) || exit 1; done
+	target/asan/abi $(TINY)/bundle
+	target/asan/misuse $(TINY)/bundle-int8 --panics --no-memory
+	target/asan/misuse $(TINY)/bundle --panics --no-memory --opens 100
+
+# A child of a process with threads may have none of its own under this sanitizer. ONNX Runtime is not built with it, so
+# what its threads share looks like a race; the fused encoder is what it is for.
+test-tsan: $(TINY)/golden.json
+	$(call sanitizer,tsan,thread)
+	clang $(C_STRICT) -O1 -g -fsanitize=thread tests/c/misuse.c -o target/tsan/misuse $(call SANITIZED,tsan)
+	TSAN_OPTIONS=halt_on_error=1 target/tsan/misuse $(TINY)/bundle-int8 --panics --no-memory --no-fork --opens 100
+
+# make test-valgrind   runs the C tests and 1,000 opens and closes under valgrind, which knows no AVX-512
+# Needs: Debian: valgrind
+VALGRIND := CACHELORA_KERNEL=portable valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect \
+	--show-leak-kinds=definite,indirect
+
+test-valgrind: $(TINY)/golden.json $(BUILD)/test/abi $(BUILD)/test/misuse
+	$(VALGRIND) $(BUILD)/test/misuse $(TINY)/bundle-int8 --no-memory --no-fork
+	$(VALGRIND) $(BUILD)/test/abi $(TINY)/bundle
 
 # Writes the generated header and its copy anew.
 header:

@@ -14,6 +14,9 @@ pub(crate) unsafe fn guard(
     err: *mut *mut cachelora_error,
     body: impl FnOnce() -> Outcome,
 ) -> cachelora_status {
+    if !err.is_aligned() {
+        return CACHELORA_INVALID_ARGUMENT;
+    }
     if !err.is_null() {
         // SAFETY: the caller says that it may be written. A success must not leave an old pointer there.
         unsafe { err.write(std::ptr::null_mut()) };
@@ -24,11 +27,10 @@ pub(crate) unsafe fn guard(
         Err(Failure::new(CACHELORA_PANIC, format!("a defect of cachelora: {}", panic_message(&*panic))))
     });
     let Err(failure) = outcome else { return CACHELORA_OK };
-    let error = failure.into_error();
-    let status = error.status();
+    let status = failure.status();
     if !err.is_null() {
         // SAFETY: as above; the caller owns the error from here on.
-        unsafe { err.write(Box::into_raw(error)) };
+        unsafe { err.write(failure.into_error()) };
     }
     status
 }
@@ -43,18 +45,6 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 
 fn null(name: &str) -> Failure {
     Failure::new(CACHELORA_INVALID_ARGUMENT, format!("{name} is NULL"))
-}
-
-/// A reference to what `pointer` points at.
-///
-/// # Safety
-/// `pointer` is NULL or points at a live `T` for the lifetime that the caller chooses.
-pub(crate) unsafe fn reference<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Failure> {
-    if !pointer.is_null() && !pointer.is_aligned() {
-        return Err(Failure::new(CACHELORA_INVALID_ARGUMENT, format!("{name} is not aligned")));
-    }
-    // SAFETY: it is aligned, and NULL or live by the caller's word.
-    unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
 }
 
 /// `len` elements at `pointer`; NULL is allowed where `len` is 0.
@@ -102,6 +92,23 @@ fn check_range<T>(pointer: *const T, len: usize, name: &str) -> Result<(), Failu
         return invalid("has a length that no object can have");
     }
     Ok(())
+}
+
+/// Refuses an output of `len` elements that shares memory with `other`, a pointer, its length and its name.
+pub(crate) fn check_apart<A, B>(
+    (out, len, out_name): (*const A, usize, &str),
+    (other, other_len, name): (*const B, usize, &str),
+) -> Result<(), Failure> {
+    let end = |start: usize, len: usize, size: usize| start.saturating_add(len.saturating_mul(size));
+    let (out_end, other_end) =
+        (end(out.addr(), len, size_of::<A>()), end(other.addr(), other_len, size_of::<B>()));
+    if len == 0 || other_len == 0 || out.is_null() || other.is_null() {
+        return Ok(());
+    }
+    if out_end <= other.addr() || other_end <= out.addr() {
+        return Ok(());
+    }
+    Err(Failure::new(CACHELORA_INVALID_ARGUMENT, format!("{out_name} overlaps {name}")))
 }
 
 /// UTF-8 text of `len` bytes at `pointer`. NUL bytes are characters like any other.
@@ -161,5 +168,17 @@ mod tests {
             assert!(text([0xff_u8].as_ptr(), 1, "text").is_err());
             assert_eq!(text(b"a\0b".as_ptr(), 3, "text").ok(), Some("a\0b"));
         }
+    }
+
+    #[test]
+    fn what_overlaps_is_refused() {
+        let numbers = [1_u32, 2, 3, 4];
+        let at = |index: usize| numbers.as_ptr().wrapping_add(index);
+        assert!(check_apart((at(0), 2, "out"), (at(2), 2, "a")).is_ok());
+        assert!(check_apart((at(2), 2, "out"), (at(0), 2, "a")).is_ok());
+        assert!(check_apart((at(0), 3, "out"), (at(2), 2, "a")).is_err());
+        assert!(check_apart((at(1), 1, "out"), (at(0).cast::<u8>(), 16, "a")).is_err());
+        assert!(check_apart((at(0), 4, "out"), (at(1), 0, "a")).is_ok());
+        assert!(check_apart((at(0), 4, "out"), (std::ptr::null::<u8>(), 1, "a")).is_ok());
     }
 }

@@ -7,6 +7,8 @@
 //! | `boundary` | panics become a status; pointers from C become slices, after checks |
 //! | `options` | the options structure and how it may grow |
 //! | `embedder` | open, embed, describe, free |
+//! | `handles` | which pointers are handles |
+//! | `fork` | what a forked child finds |
 //! | `logging` | the log callback |
 
 // What a caller must see to stands in the header's own words, without a heading that only Rust knows.
@@ -15,6 +17,8 @@
 mod abi;
 mod boundary;
 mod embedder;
+mod fork;
+mod handles;
 mod logging;
 mod options;
 mod status;

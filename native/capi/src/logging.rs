@@ -1,6 +1,8 @@
 //! The log callback. Nothing is ever printed.
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_void};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 /// Something failed that the caller hears of in another way too.
@@ -18,6 +20,7 @@ pub const CACHELORA_LOG_DEBUG: u32 = 4;
 pub type cachelora_log_callback =
     Option<unsafe extern "C" fn(level: u32, message: *const c_char, len: usize, user_data: *mut c_void)>;
 
+#[derive(Clone, Copy)]
 struct Sink {
     callback: unsafe extern "C" fn(u32, *const c_char, usize, *mut c_void),
     user_data: *mut c_void,
@@ -28,7 +31,26 @@ unsafe impl Send for Sink {}
 // SAFETY: as above.
 unsafe impl Sync for Sink {}
 
-static SINK: RwLock<Option<Sink>> = RwLock::new(None);
+static FIRST: RwLock<Option<Sink>> = RwLock::new(None);
+/// The lock in use; another one in a child of fork(), whose parent's threads may have held this one.
+static SINK: AtomicPtr<RwLock<Option<Sink>>> = AtomicPtr::new((&raw const FIRST).cast_mut());
+
+thread_local! {
+    /// Whether this thread is inside the callback.
+    static CALLING: Cell<bool> = const { Cell::new(false) };
+}
+
+fn sink() -> &'static RwLock<Option<Sink>> {
+    // SAFETY: it points at FIRST or at a leaked lock.
+    unsafe { &*SINK.load(Ordering::Acquire) }
+}
+
+/// Called in a child of fork(): the callback stays, unless it was being replaced at that moment.
+#[cfg(unix)]
+pub(crate) fn renew() {
+    let same = sink().try_read().ok().and_then(|sink| *sink);
+    SINK.store(Box::into_raw(Box::new(RwLock::new(same))), Ordering::Release);
+}
 
 struct Forward;
 
@@ -40,7 +62,8 @@ impl log::Log for Forward {
     }
 
     fn log(&self, record: &log::Record) {
-        if !self.enabled(record.metadata()) {
+        // A callback that makes us log would wait for itself.
+        if !self.enabled(record.metadata()) || CALLING.get() {
             return;
         }
         let level = match record.level() {
@@ -50,25 +73,40 @@ impl log::Log for Forward {
             log::Level::Debug | log::Level::Trace => CACHELORA_LOG_DEBUG,
         };
         let message = format!("{}: {}", record.target(), record.args());
-        if let Some(sink) = &*SINK.read().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(sink) = &*sink().read().unwrap_or_else(PoisonError::into_inner) {
+            CALLING.set(true);
             // SAFETY: the callback has this type, and the message is alive during the call.
             unsafe { (sink.callback)(level, message.as_ptr().cast(), message.len(), sink.user_data) };
+            CALLING.set(false);
         }
     }
 
     fn flush(&self) {}
 }
 
+/// From here on the place of a panic goes where all messages go, never to stderr.
+pub(crate) fn log_panics() {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    // Tests want to see theirs.
+    if !cfg!(test) && !LOGGED.swap(true, Ordering::Relaxed) {
+        std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+    }
+}
+
 /// Sends messages up to `level` (CACHELORA_LOG_ERROR to CACHELORA_LOG_DEBUG) to `callback`; NULL stops
 /// them, which is the state at the start. When the call returns, an earlier callback is not called any
-/// more. `callback` and `user_data` may be used from any thread until then.
+/// more. `callback` and `user_data` may be used from any thread until then. Inside the callback it does
+/// nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cachelora_set_log_callback(
     callback: cachelora_log_callback,
     user_data: *mut c_void,
     level: u32,
 ) {
-    let mut sink = SINK.write().unwrap_or_else(PoisonError::into_inner);
+    if CALLING.get() {
+        return;
+    }
+    let mut sink = sink().write().unwrap_or_else(PoisonError::into_inner);
     let filter = match (callback, level) {
         (None, _) | (_, 0) => log::LevelFilter::Off,
         (_, CACHELORA_LOG_ERROR) => log::LevelFilter::Error,

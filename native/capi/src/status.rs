@@ -2,6 +2,8 @@
 
 use cachelora_core::Error;
 
+use crate::handles::Handles;
+
 /// What a call returns. Every failure also sets the call's `err`, unless that is NULL.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +48,17 @@ use cachelora_status::*;
 /// A status and its message. The caller owns it and frees it with cachelora_error_free, on any thread.
 #[allow(non_camel_case_types)]
 pub struct cachelora_error {
+    _mark: u64,
+}
+
+/// What a cachelora_error stands for; the message ends with a NUL.
+pub(crate) struct Problem {
     status: cachelora_status,
     message: String,
 }
+
+/// The errors that callers have.
+pub(crate) static ERRORS: Handles<Problem> = Handles::new();
 
 /// A text that somebody else owns: `len` bytes of UTF-8 at `data`, followed by a NUL.
 #[repr(C)]
@@ -70,7 +80,7 @@ impl cachelora_str {
 }
 
 /// A failure inside this library on its way to the caller.
-pub(crate) struct Failure(cachelora_error);
+pub(crate) struct Failure(Problem);
 
 /// The result of the body of an exported function.
 pub(crate) type Outcome = Result<(), Failure>;
@@ -80,17 +90,16 @@ impl Failure {
         // Messages may quote texts and paths; inside a C string a NUL would hide the rest.
         let mut message = message.into().replace('\0', "\u{fffd}");
         message.push('\0');
-        Self(cachelora_error { status, message })
+        Self(Problem { status, message })
     }
 
-    pub(crate) fn into_error(self) -> Box<cachelora_error> {
-        Box::new(self.0)
-    }
-}
-
-impl cachelora_error {
     pub(crate) fn status(&self) -> cachelora_status {
-        self.status
+        self.0.status
+    }
+
+    /// The error that the caller gets.
+    pub(crate) fn into_error(self) -> *mut cachelora_error {
+        std::ptr::without_provenance_mut(ERRORS.put(self.0))
     }
 }
 
@@ -115,26 +124,26 @@ impl From<Error> for Failure {
     }
 }
 
-/// The status of an error; CACHELORA_OK for NULL.
+/// The status of an error; CACHELORA_OK for NULL, and for what is no error or was freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cachelora_error_status(err: *const cachelora_error) -> cachelora_status {
-    // SAFETY: the caller passes NULL or a live error.
-    unsafe { err.as_ref() }.map_or(CACHELORA_OK, cachelora_error::status)
+pub extern "C" fn cachelora_error_status(err: *const cachelora_error) -> cachelora_status {
+    ERRORS.get(err.addr()).map_or(CACHELORA_OK, |problem| problem.status)
 }
 
-/// The message of an error, valid until the error is freed; an empty text for NULL.
+/// The message of an error, valid until the error is freed; an empty text for NULL, and for what is no error
+/// or was freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cachelora_error_message(err: *const cachelora_error) -> cachelora_str {
-    // SAFETY: the caller passes NULL or a live error.
-    let message = unsafe { err.as_ref() }.map_or("\0", |error| &error.message);
-    cachelora_str::of_nul_terminated(message)
+pub extern "C" fn cachelora_error_message(err: *const cachelora_error) -> cachelora_str {
+    // The table's own reference keeps the text after this one is gone.
+    ERRORS.get(err.addr()).map_or(cachelora_str::of_nul_terminated("\0"), |problem| {
+        cachelora_str::of_nul_terminated(&problem.message)
+    })
 }
 
-/// Frees an error. NULL is allowed.
+/// Frees an error. NULL is allowed; what is no error, or was freed, is left alone, and logged.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cachelora_error_free(err: *mut cachelora_error) {
-    if !err.is_null() {
-        // SAFETY: errors come from Box::into_raw, and the caller frees each once.
-        drop(unsafe { Box::from_raw(err) });
+pub extern "C" fn cachelora_error_free(err: *mut cachelora_error) {
+    if !err.is_null() && !ERRORS.free(err.addr()) {
+        log::error!("cachelora_error_free: {err:p} is no error, or was freed");
     }
 }

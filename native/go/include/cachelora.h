@@ -16,7 +16,8 @@
 //
 // Texts are a pointer and a length in bytes, always UTF-8, never NUL-terminated on the way in.
 // A call returns a status; where it takes `err`, a failure also stores an error there that the caller
-// frees, on any thread. `err` may be NULL. Nothing is printed; see cachelora_set_log_callback.
+// frees, on any thread. `err` may be NULL. Nothing is printed; see cachelora_set_log_callback. What a call
+// writes to may not overlap what it reads: CACHELORA_INVALID_ARGUMENT.
 //
 // Generated from native/capi/src; do not edit.
 
@@ -101,6 +102,14 @@ typedef enum {
 // An opened bundle. Reference-counted: cachelora_open returns it with one reference, cachelora_retain
 // adds one, cachelora_free gives one back. Every function that takes it as `const` may run on one handle
 // from any number of threads at once, without a lock around inference.
+//
+// A handle is looked up before it is used. One that was freed, an error, or any other pointer is
+// CACHELORA_INVALID_ARGUMENT where a status is returned; where none is, the answer is as for NULL. A handle's
+// address goes to no new object until 4096 more handles were freed. A call keeps what it uses, so that
+// freeing a handle on one thread lets the calls that run on others end in peace, and refuses later ones.
+//
+// In a child of fork() a handle works on, unless a call was using it on another thread at that moment: then
+// embedding is CACHELORA_INVALID_ARGUMENT in the child, which opens the bundle anew.
 typedef struct cachelora_embedder cachelora_embedder;
 
 // A status and its message. The caller owns it and frees it with cachelora_error_free, on any thread.
@@ -177,11 +186,13 @@ cachelora_status cachelora_open(const char *dir,
                                 cachelora_embedder **out,
                                 cachelora_error **err);
 
-// Adds a reference to `embedder` and returns it. NULL is allowed and returned.
+// Adds a reference to `embedder` and returns it. NULL is allowed and returned; for what is no open handle
+// NULL is returned.
 const cachelora_embedder *cachelora_retain(const cachelora_embedder *embedder);
 
-// Gives a reference to `embedder` back; with the last one the bundle is closed. NULL is allowed. A call
-// that is still running on another thread needs a reference of its own.
+// Gives a reference to `embedder` back. With the last one the bundle is closed: calls that are still running
+// on other threads end as they would have, the last of them releases the memory, and later calls are
+// refused. NULL is allowed; what is no open handle is left alone, and logged.
 void cachelora_free(const cachelora_embedder *embedder);
 
 // Writes the vector of one text (UTF-8, `len` bytes; NUL bytes are text) to `out`, which has room for
@@ -249,18 +260,20 @@ cachelora_status cachelora_similarity(const float *a,
 
 // Sends messages up to `level` (CACHELORA_LOG_ERROR to CACHELORA_LOG_DEBUG) to `callback`; NULL stops
 // them, which is the state at the start. When the call returns, an earlier callback is not called any
-// more. `callback` and `user_data` may be used from any thread until then.
+// more. `callback` and `user_data` may be used from any thread until then. Inside the callback it does
+// nothing.
 void cachelora_set_log_callback(cachelora_log_callback callback,
                                 void *user_data,
                                 uint32_t level);
 
-// The status of an error; CACHELORA_OK for NULL.
+// The status of an error; CACHELORA_OK for NULL, and for what is no error or was freed.
 cachelora_status cachelora_error_status(const cachelora_error *err);
 
-// The message of an error, valid until the error is freed; an empty text for NULL.
+// The message of an error, valid until the error is freed; an empty text for NULL, and for what is no error
+// or was freed.
 cachelora_str cachelora_error_message(const cachelora_error *err);
 
-// Frees an error. NULL is allowed.
+// Frees an error. NULL is allowed; what is no error, or was freed, is left alone, and logged.
 void cachelora_error_free(cachelora_error *err);
 
 #ifdef __cplusplus
