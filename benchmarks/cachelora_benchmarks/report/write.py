@@ -308,13 +308,14 @@ def _calibrated_on_these(collected: Collected) -> bool:
 def _latency(facts: dict[str, Any] | None) -> list[dict[str, Any]]:
     if facts is None:
         return []
-    most = max(float(found["median"]) for engines in facts["latency"].values() for found in engines.values()) * 1.1
     shown = []
     for count, engines in facts["latency"].items():
         bars = [
             (str(name), float(found["p5"]), float(found["median"]), float(found["p95"]))
             for name, found in engines.items()
         ]
+        # Each length has its own scale: engines are compared there, and one scale would make short texts' bars dots.
+        most = max(float(found["median"]) for found in engines.values()) * 1.1
         shown.append({"tokens": count, "bars": bars, "chart": charts.latency_bars(str(count), bars, most=most)})
     return shown
 
