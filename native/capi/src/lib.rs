@@ -9,6 +9,7 @@
 //! | `embedder` | open, embed, describe, free |
 //! | `handles` | which pointers are handles |
 //! | `fork` | what a forked child finds |
+//! | `sequences` | calls that fuzzing makes up; in tests only |
 //! | `logging` | the log callback |
 
 // What a caller must see to stands in the header's own words, without a heading that only Rust knows.
@@ -21,4 +22,6 @@ mod fork;
 mod handles;
 mod logging;
 mod options;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod sequences;
 mod status;

@@ -1,5 +1,6 @@
 //! Text to token ids: never padded, cut only on request, with the true count.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use tokenizers::{PostProcessor, TruncationDirection};
@@ -36,8 +37,8 @@ impl Tokenizer {
     pub fn from_file(path: &Path, max_tokens: usize) -> Result<Self> {
         let bytes = file::read(path, file::most_bytes(bundle::TOKENIZER))
             .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
-            .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
+        let mut inner = contained(|| tokenizers::Tokenizer::from_bytes(&bytes))
+            .map_err(|problem| Error::Tokenizer(format!("{}: {problem}", path.display())))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| Error::Tokenizer(error.to_string()))?;
         let special_tokens = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
@@ -69,14 +70,14 @@ impl Tokenizer {
                 self.special_tokens
             )));
         }
-        let failed = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
-        let mut content = self.inner.encode_fast(text, false).map_err(failed)?;
+        let mut content = contained(|| self.inner.encode_fast(text, false)).map_err(Error::Tokenizer)?;
         let count = content.len() + self.special_tokens;
         if count > limit {
             content.truncate(limit - self.special_tokens, 0, TruncationDirection::Right);
         }
-        let ids = self.inner.post_process(content, None, true).map_err(failed)?.get_ids().to_vec();
-        Ok(Tokens { ids, count })
+        let processed =
+            contained(|| self.inner.post_process(content, None, true)).map_err(Error::Tokenizer)?;
+        Ok(Tokens { ids: processed.get_ids().to_vec(), count })
     }
 
     /// The text of a token as the vocabulary has it, such as `##ing`; None for an id that it lacks.
@@ -92,5 +93,19 @@ impl Tokenizer {
     /// The size of the vocabulary, added tokens included.
     pub fn vocabulary_size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+}
+
+/// The result of the tokenizers library, or what went wrong. It panics on some files that it can't read, and on texts
+/// with what others made of them; a bundle that somebody made up is refused and stops nobody.
+fn contained<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    // What the work borrows is only read, and its locks are those of caches that are taken or left.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let message = panic.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            Err(format!("the tokenizer can't be used ({message})"))
+        }
     }
 }
