@@ -36,6 +36,7 @@ pub mod error;
 pub mod pooling;
 pub mod similarity;
 pub mod tokenizer;
+mod wordpiece;
 
 pub use embedder::{Backend, Embedder, InputInfo, OnTooLong, Options};
 pub use error::{Error, Result};

@@ -6,7 +6,7 @@ use std::path::Path;
 use tokenizers::{PostProcessor, TruncationDirection};
 
 use crate::bundle::{self, file};
-use crate::{Error, Result};
+use crate::{Error, Result, wordpiece};
 
 /// The fast tokenizer of a bundle.
 ///
@@ -37,8 +37,10 @@ impl Tokenizer {
     pub fn from_file(path: &Path, max_tokens: usize) -> Result<Self> {
         let bytes = file::read(path, file::most_bytes(bundle::TOKENIZER))
             .map_err(|error| Error::Tokenizer(format!("{}: {error}", path.display())))?;
-        let mut inner = contained(|| tokenizers::Tokenizer::from_bytes(&bytes))
-            .map_err(|problem| Error::Tokenizer(format!("{}: {problem}", path.display())))?;
+        let mut inner = contained(|| {
+            wordpiece::read(&bytes).map_or_else(|| tokenizers::Tokenizer::from_bytes(&bytes), Ok)
+        })
+        .map_err(|problem| Error::Tokenizer(format!("{}: {problem}", path.display())))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| Error::Tokenizer(error.to_string()))?;
         let special_tokens = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
