@@ -386,14 +386,15 @@ sanitizer = CARGO_TARGET_DIR=target/$(1) RUSTFLAGS=-Zsanitizer=$(2) cargo +night
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZED = target/$(1)/$(HOST)/sanitizer/libcachelora.a -lpthread -ldl -lm
 
+# No forks: the sanitizer's own allocator may be locked in a child whose parent has threads.
 test-asan: $(TINY)/golden.json
 	$(call sanitizer,asan,address)
 	for name in abi misuse; do \
 		clang $(C_STRICT) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined tests/c/$$name.c \
 			-o target/asan/$$name $(call SANITIZED,asan) || exit 1; done
 	target/asan/abi $(TINY)/bundle
-	target/asan/misuse $(TINY)/bundle-int8 --panics --no-memory
-	target/asan/misuse $(TINY)/bundle --panics --no-memory --opens 100
+	target/asan/misuse $(TINY)/bundle-int8 --panics --no-memory --no-fork
+	target/asan/misuse $(TINY)/bundle --panics --no-memory --no-fork --opens 100
 
 # A child of a process with threads may have none of its own under this sanitizer. ONNX Runtime is not built with it, so
 # what its threads share looks like a race; the fused encoder is what it is for.
@@ -405,7 +406,7 @@ test-tsan: $(TINY)/golden.json
 # make test-valgrind   runs the C tests and 1,000 opens and closes under valgrind, which knows no AVX-512
 # Needs: Debian: valgrind
 VALGRIND := CACHELORA_KERNEL=portable valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect \
-	--show-leak-kinds=definite,indirect
+	--show-leak-kinds=definite,indirect --suppressions=tests/c/valgrind.supp
 
 test-valgrind: $(TINY)/golden.json $(BUILD)/test/abi $(BUILD)/test/misuse
 	$(VALGRIND) $(BUILD)/test/misuse $(TINY)/bundle-int8 --no-memory --no-fork

@@ -4,7 +4,7 @@
 //     misuse BUNDLE [--panics] [--no-memory] [--no-fork] [--opens N]
 //
 // --panics: the library was built with the feature test-panic. --no-memory: something else (a sanitizer) keeps memory.
-// --no-fork: something else forbids threads in forked children.
+// --no-fork: something else does not bear a fork while threads run.
 //
 // SPDX-License-Identifier: Apache-2.0
 

@@ -202,10 +202,11 @@ pub unsafe extern "C" fn cachelora_embed(
         let text = unsafe { text(utf8, len, "utf8") }?;
         // SAFETY: the caller's word; the buffer has at least `dimension` elements.
         let out = unsafe { slice_mut(out, dimension, "out") }?;
+        // SAFETY: the caller's word.
+        let info = unsafe { slice_mut(info, usize::from(!info.is_null()), "info") }?;
         panic_if_asked(text);
         let result = handle.embedder.embed(text, out)?;
-        // SAFETY: the caller's word.
-        if let Some(info) = unsafe { slice_mut(info, usize::from(!info.is_null()), "info") }?.first_mut() {
+        if let Some(info) = info.first_mut() {
             *info = result.into();
         }
         Ok(())

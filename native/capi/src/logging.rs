@@ -87,8 +87,8 @@ impl log::Log for Forward {
 /// From here on the place of a panic goes where all messages go, never to stderr.
 pub(crate) fn log_panics() {
     static LOGGED: AtomicBool = AtomicBool::new(false);
-    // Tests want to see theirs.
-    if !cfg!(test) && !LOGGED.swap(true, Ordering::Relaxed) {
+    // Tests and the fuzzer want to see theirs.
+    if !cfg!(any(test, feature = "fuzz")) && !LOGGED.swap(true, Ordering::Relaxed) {
         std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     }
 }

@@ -1,6 +1,9 @@
 //! See `fuzzed::weights`.
 #![no_main]
 
+// The name that its tests know it by.
+extern crate cachelora_core as cachelora;
+
 #[path = "../../core/tests/fuzzed/mod.rs"]
 #[allow(dead_code)]
 mod fuzzed;
