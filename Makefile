@@ -379,8 +379,8 @@ fuzz: $(TINY)/golden.json
 
 # make test-asan, test-tsan   run the C tests on a library built with the address or thread sanitizer
 # Needs: rustup toolchain install nightly; rustup +nightly component add rust-src; Debian: clang
-# The standard library is built anew too: the thread sanitizer must see its locks. A panic must become a status here as well.
-# Cc links the library's sanitizer, clang's; one process can't have rustc's too, so the library is linked statically.
+# The standard library is built anew too: the thread sanitizer must see its locks. The library is linked statically, so that
+# it and the C program share one sanitizer. It has the feature that makes one text panic, which must become a status.
 sanitizer = CARGO_TARGET_DIR=target/$(1) RUSTFLAGS=-Zsanitizer=$(2) cargo +nightly build --locked --quiet --target $(HOST) \
 	-Zbuild-std --profile sanitizer -p cachelora-capi --features test-panic
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
