@@ -27,6 +27,7 @@ DISTRIBUTION_OF_COMMAND = {
     "calibrate": "cachelora-training",
     "replay": "cachelora-training",
     "compare": "cachelora-training",
+    "review": "cachelora-training",
     "try": "cachelora-training",
     "pipeline": "cachelora-training",
     "export": "cachelora-export",

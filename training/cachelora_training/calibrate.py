@@ -20,6 +20,7 @@ from cachelora_training.calibration import GRID, calibrate_threshold, negatives_
 from cachelora_training.directories import write_text_atomically
 from cachelora_training.evaluate.figures import groups_of
 from cachelora_training.evaluate.pairs import cosines, read_pairs
+from cachelora_training.evaluate.review import describe_reviews, read_review
 from cachelora_training.measures import ALL_DOMAINS
 from cachelora_training.provenance import describe_data
 from cachelora_training.store_size import Vectors, counts_reaching, predicted_rate, rate_bound, threshold_for_store
@@ -40,6 +41,7 @@ def calibrate_bundle(
     simultaneous: bool = False,
     store_data: Sequence[str] = (),
     store_sizes: Sequence[int] = (),
+    reviewed: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Calibrate thresholds per domain and for all domains together; write them into the bundle.
@@ -55,6 +57,7 @@ def calibrate_bundle(
         simultaneous: Whether all bounds hold together with ``confidence``, instead of each by itself.
         store_data: Questions that share no answer with the rows, as a full cache would hold.
         store_sizes: For how many entries thresholds are also corrected; needs ``store_data``.
+        reviewed: Answered reviews (:mod:`cachelora_training.evaluate.review`); pairs with a wrong label are set aside.
         seed: Of the draws.
 
     Returns:
@@ -71,7 +74,7 @@ def calibrate_bundle(
             raise UsageError(f"{name} is {value}, a share between 0 and 1 was expected")
     if store_sizes and not store_data:
         raise UsageError("a store size was given without questions to fill the store; --store-data names them")
-    pairs = read_pairs(data, seed=seed)
+    pairs = read_pairs(data, seed=seed, judged=read_review(reviewed) if reviewed else None)
     crowd = read_unrelated(store_data, pairs.rows) if store_data else []
     same = pairs.label == 1
     chosen = np.zeros(len(pairs), dtype=bool)
@@ -104,6 +107,7 @@ def calibrate_bundle(
         "confidence_of_each_claim": each,
         "seed": seed,
         "data": describe_data(data, pairs.rows),
+        **({"reviews": describe_reviews(reviewed), "set_aside": pairs.counts["set_aside"]} if reviewed else {}),
         "domains": domains,
         "not_calibrated": missing,
     }

@@ -37,6 +37,10 @@ def train(
     dropout: Annotated[float | None, typer.Option(help="Dropout on an update's inputs.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Triplets per step, of all processes together.")] = None,
+    balance: Annotated[
+        float | None,
+        typer.Option(help="How far small domains catch up: 0 rows as they come, 1 every domain equally often."),
+    ] = None,
     scale: Annotated[float | None, typer.Option(help="What cosines are multiplied by before the softmax.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Where texts are cut.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
@@ -87,6 +91,7 @@ def train(
             "dropout": dropout,
             "learning_rate": learning_rate,
             "batch_size": batch_size,
+            "balance": balance,
             "scale": scale,
             "max_tokens": max_tokens,
             "seed": seed,
@@ -144,6 +149,10 @@ def calibrate(
     store_size: Annotated[
         list[int] | None, typer.Option(min=1, help="Correct for so many entries; may be repeated.")
     ] = None,
+    reviewed: Annotated[
+        list[str] | None,
+        typer.Option(help="An answered file of `cachelora review`: pairs with a wrong label are set aside."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the draw among near misses of one anchor.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -161,6 +170,7 @@ def calibrate(
         simultaneous=simultaneous,
         store_data=store_data or [],
         store_sizes=store_size or [],
+        reviewed=reviewed or [],
         seed=seed,
     )
 

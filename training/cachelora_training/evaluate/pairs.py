@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,8 @@ class Pairs:
         overlap: The share of words in common, 0 to 1.
         solved: Whether counting words in common is enough to get the row right, see :func:`_solved`.
         rows: Every row that was read, for its provenance.
-        counts: ``triplets``, ``labelled_pairs``, ``intent_rows`` and ``unlabelled``: how many rows of each form.
+        counts: ``triplets``, ``labelled_pairs``, ``intent_rows`` and ``unlabelled``: how many rows of each form; and,
+            where a review was given, ``set_aside``: how many pairs it took out.
         triplet_rows: Which rows are triplets, by their number.
     """
 
@@ -106,13 +108,32 @@ class _Columns:
             self.triplet_rows.append(self.rows)
         self.rows += 1
 
+    def set_aside(self, judged: Mapping[frozenset[str], bool]) -> int:
+        """Take out the pairs of which a reviewer said the contrary of their label; return how many there were."""
+        said = [judged.get(frozenset(pair)) for pair in zip(self.first, self.second, strict=True)]
+        wrong = [answer is not None and answer != bool(label) for answer, label in zip(said, self.label, strict=True)]
+        emptied = {row for row, out in zip(self.row, wrong, strict=True) if out}
+        kept = [not out for out in wrong]
+        for texts in (self.first, self.second, self.domain, self.kind, self.source):
+            texts[:] = compress(texts, kept)
+        for numbers in (self.label, self.row):
+            numbers[:] = compress(numbers, kept)
+        self.triplet_rows = [row for row in self.triplet_rows if row not in emptied]
+        return sum(wrong)
 
-def read_pairs(sources: Sequence[str], *, seed: int = 0) -> Pairs:
+
+def read_pairs(sources: Sequence[str], *, seed: int = 0, judged: Mapping[frozenset[str], bool] | None = None) -> Pairs:
     """Read test rows of four forms, in any mixture.
 
     ``{anchor, positive, negative}`` gives a pair of each label, ``{anchor, positive}`` one with label 1, ``{a, b,
     label}`` one with its label (null: unclear, left out), and ``{query, intent}`` what
     :func:`cachelora_training.evaluate.intents.partners` finds among all of them.
+
+    Args:
+        sources: Files.
+        seed: Of the partners of intent rows.
+        judged: What a reviewer said of two questions (:mod:`cachelora_training.evaluate.review`); pairs whose label
+            says the contrary are set aside.
 
     Raises:
         RowsError: as :func:`cachelora_training.rows.read_triplets`; or nothing is left to compare.
@@ -146,6 +167,8 @@ def read_pairs(sources: Sequence[str], *, seed: int = 0) -> Pairs:
         texts = {1: positive, 0: negative}
         found = {label: None if other is None else intents[other].query for label, other in texts.items()}
         columns.add(intents[anchor].query, found, intents[anchor].domain, "intent", intents[anchor].source)
+    if judged is not None:
+        counts["set_aside"] = columns.set_aside(judged)
     if not columns.label:
         raise RowsError(f"{', '.join(sources)}: no two questions to compare; a label, or two intents, are needed")
     return _finished(columns, rows, dict(counts))

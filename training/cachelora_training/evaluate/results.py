@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cachelora_training.evaluate.figures import GROUPINGS, Settings, curve, figures_of, groups_of
 from cachelora_training.evaluate.models import Model, models_of
 from cachelora_training.evaluate.pairs import Pairs, cosines, read_pairs
+from cachelora_training.evaluate.review import describe_reviews, read_review
 from cachelora_training.evaluate.significance import compare_models, resamples_needed
 from cachelora_training.measures import ALL_DOMAINS
 from cachelora_training.provenance import describe_data
@@ -35,6 +36,7 @@ def evaluate_models(
     test_data: Sequence[str],
     *,
     bundles: Sequence[Path] = (),
+    reviewed: Sequence[str] = (),
     settings: Settings | None = None,
 ) -> dict[str, Any]:
     """Measure a base model, adapters on it and bundles on test rows, and compare them.
@@ -44,6 +46,7 @@ def evaluate_models(
         adapters: PEFT directories or hub ids.
         test_data: Triplets, pairs, labelled pairs and intent rows.
         bundles: What `cachelora export` wrote, measured through the native encoder.
+        reviewed: Answered reviews (:mod:`cachelora_training.evaluate.review`); pairs with a wrong label are set aside.
         settings: Seed, resamples, confidence, bounds on false hits.
 
     Returns:
@@ -53,7 +56,7 @@ def evaluate_models(
         RowsError, BaseModelError, AdapterError, HubError, UsageError: what is named can't be had or used.
     """
     settings = settings or Settings()
-    pairs = read_pairs(test_data, seed=settings.seed)
+    pairs = read_pairs(test_data, seed=settings.seed, judged=read_review(reviewed) if reviewed else None)
     models = models_of(base_name, adapters, bundles)
     measures = ["margin", "roc_auc", f"hit_rate_at_{min(settings.false_hit_rates):g}"]
     everything = np.ones(len(pairs), dtype=bool)
@@ -67,6 +70,7 @@ def evaluate_models(
             facts[f"{role}_model"] = {"name": first.name, **first.identity}
     facts |= {
         "test_data": describe_data(test_data, pairs.rows),
+        **({"reviews": describe_reviews(reviewed)} if reviewed else {}),
         **pairs.counts,
         "settings": {
             "seed": settings.seed,
