@@ -35,10 +35,10 @@ def replay(
 ) -> None:
     """Replay questions through caches of several sizes: hits, wrong hits, saved calls."""
     from cachelora.terminal import emit, stdout
-    from rich.table import Table
 
     from cachelora_training.directories import write_text_atomically
     from cachelora_training.replay.run import Plan, replay_bundle
+    from cachelora_training.replay.tables import replay_tables
 
     plan = Plan(tuple(entries or Plan.entries), questions, exponent, unrelated_share, seed)
     facts = replay_bundle(bundle, data, unrelated or [], plan, thresholds=threshold or [])
@@ -46,26 +46,7 @@ def replay(
         write_text_atomically(output, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
     def render() -> None:
-        table = Table("threshold", "entries", "hits", "right", "wrong", "missed", "crowd reaches", "foretold", "index")
-        for run in facts["runs"]:
-            crowd = run["crowd"]
-            foretold = crowd["predicted_wrong_neighbour_rate"]
-            table.add_row(
-                f"{run['threshold']:.3f}",
-                str(run["entries"]),
-                f"{run['hit_rate']:.2%}",
-                f"{run['right_hit_rate']:.2%}",
-                f"{run['wrong_hit_rate']:.2%}",
-                f"{run['missed']} of {run['repeated']}",
-                f"{crowd['measured_wrong_neighbour_rate']:.2%}",
-                "-" if foretold is None else f"{foretold:.2%}",
-                run["index"],
-            )
-        stdout.print(table)
-        stdout.print(
-            f"{plan.questions} questions each; hits, right and wrong are shares of them. Crowd: how often a stored "
-            "unrelated question reaches the threshold, counted, and foretold from a fifth of the largest store.",
-            highlight=False,
-        )
+        for table in replay_tables(facts):
+            stdout.print(table)
 
     emit(facts, as_json=as_json, render=render)
