@@ -223,6 +223,7 @@ def precision_curve(
     description: str, pairs: tuple[tuple[Units, Units], tuple[Units, Units]], now: tuple[AtThreshold, AtThreshold]
 ) -> Markup:
     """Draw the share of hits that are right against the share of all pairs that hit."""
+    share = len(pairs[0][0]) / (len(pairs[0][0]) + len(pairs[0][1]))
 
     def at(found: AtThreshold) -> tuple[float, float]:
         hits = found.hits + found.wrong_hits
@@ -237,7 +238,7 @@ def precision_curve(
         at,
         now,
         ("hit_ratio", "precision"),
-        [(0, 0.5), (1, 0.5)],
+        [(0, share), (1, share)],
     )
 
 
