@@ -190,6 +190,9 @@ def test_a_bundle_and_an_adapter_give_the_same_report(tiny, tmp_path):
 def test_what_can_not_be_reported_says_why(tiny, tmp_path):
     with pytest.raises(UsageError, match="--bundle or --adapter"):
         write_report(["x.jsonl"], tmp_path / "a.html", base_model=str(tiny / "base"))
+    for where, why in ((tmp_path, "is a directory"), (Path(__file__) / "a.html", "can't be written")):
+        with pytest.raises(UsageError, match=why):
+            write_report(["x.jsonl"], where, bundle=tiny / "bundle")
     alike = tmp_path / "alike.jsonl"
     alike.write_text(json.dumps({"a": "one", "b": "two", "label": 1}))
     with pytest.raises(RowsError, match="none of 1 pairs has another answer"):

@@ -38,8 +38,9 @@ class CalibratedThreshold:
         max_false_hit_rate: The budget, a share between 0 and 1.
         threshold: The lowest cosine at which a stored answer may be reused.
         negatives, false_hits: Near misses, and how many of them reach the threshold.
-        false_hit_rate_upper: The Clopper-Pearson upper bound of their rate at the confidence used.
-        positives, hit_rate: Same-answer pairs, and the share of them that reaches the threshold.
+        false_hit_rate_upper: The Clopper-Pearson upper bound of their rate at the confidence used, as if the threshold
+            had been given. It was chosen on the same near misses, so what is claimed is the budget and not this.
+        positives, hit_rate: Same-answer pairs, and the share of them that reaches the threshold; None without any.
     """
 
     max_false_hit_rate: float
@@ -48,7 +49,7 @@ class CalibratedThreshold:
     false_hits: int
     false_hit_rate_upper: float
     positives: int
-    hit_rate: float
+    hit_rate: float | None
 
 
 def negatives_needed(budget: float, confidence: float, false_hit_rate: float = 0.0) -> int | None:
@@ -120,7 +121,7 @@ def calibrate_threshold(
         false_hits=false_hits,
         false_hit_rate_upper=upper,
         positives=len(positive),
-        hit_rate=float((positive >= np.float32(chosen)).mean()),
+        hit_rate=float((positive >= np.float32(chosen)).mean()) if len(positive) else None,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from itertools import pairwise
@@ -7,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from cachelora import Embedder
-from cachelora.errors import BundleNotFoundError, NotCalibratedError, UsageError
+from cachelora.errors import BundleInvalidError, BundleNotFoundError, NotCalibratedError, UsageError
 from cachelora_training.calibrate import calibrate_bundle, record_calibration
 from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed, one_per_anchor
 from hypothesis import given, settings
@@ -150,6 +151,64 @@ def test_a_bundle_is_calibrated_on_triplets_and_labelled_pairs(tiny_copy, write,
             embedder.threshold("all", 0.01)
     together = calibrate_bundle(tiny_copy, data, budgets=[0.25], confidence=0.9, simultaneous=True)
     assert together["confidence_of_each_claim"] == pytest.approx(1 - 0.1 / 3)
+    # Of one domain, the whole is the same claim.
+    alone = calibrate_bundle(tiny_copy, data[1:], budgets=[0.25, 0.5], confidence=0.9, simultaneous=True)
+    assert alone["confidence_of_each_claim"] == pytest.approx(1 - 0.1 / 2)
+
+
+def test_a_domain_without_same_answers_has_a_threshold_and_no_hit_rate(tiny_copy, write):
+    """A NaN in its place was written once, and no reader opened the bundle again."""
+    rows = [{"a": f"my card {n}", "b": f"the law of {n}", "label": 0} for n in range(80)]
+    facts = calibrate_bundle(tiny_copy, [write("apart.jsonl", rows)], budgets=[0.9], confidence=0.9)
+    assert [found["hit_rate"] for found in facts["domains"]["all"]] == [None]
+    with Embedder(tiny_copy) as embedder:
+        assert embedder.threshold("all", 0.9) == pytest.approx(facts["domains"]["all"][0]["threshold"])
+    with pytest.raises(ValueError, match="JSON"):
+        record_calibration(tiny_copy, {"domains": {"all": [{"hit_rate": math.nan}]}})
+
+
+def test_what_more_rows_would_not_help_is_said_so(tiny_copy, write):
+    rows = [{"a": f"my card {n}", "b": f"my card {n}!", "label": 0} for n in range(20)]
+    facts = calibrate_bundle(tiny_copy, [write("same.jsonl", rows)], budgets=[0.05], confidence=0.9)
+    for lacking in facts["not_calibrated"]:
+        assert lacking["negatives_needed"] is None
+        assert lacking["reason"] == "20 of 20 near misses reach even the highest threshold, 0.995"
+
+
+def test_thresholds_stay_until_there_are_others(tiny_copy, write, rows, monkeypatch):
+    before = (tiny_copy / "calibration.json").read_bytes()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    data = [write("triplets.jsonl", rows(30))]
+    with monkeypatch.context() as patched:
+        patched.setattr("cachelora_training.calibrate.cosines", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            calibrate_bundle(tiny_copy, data, budgets=[0.5], confidence=0.9)
+    assert (tiny_copy / "calibration.json").read_bytes() == before
+    with Embedder(tiny_copy) as embedder:
+        assert embedder.threshold("all", 0.25) > 0
+
+
+@pytest.mark.parametrize("damage", ["nan", "another", "missing"])
+def test_damaged_thresholds_are_calibrated_anew(tiny_copy, write, rows, damage):
+    path = tiny_copy / "calibration.json"
+    if damage == "nan":
+        text = path.read_text().replace('"domains"', '"spoilt": NaN, "domains"').encode()
+        path.write_bytes(text)
+        manifest = manifest_of(tiny_copy)
+        manifest["files"][path.name] = {"size": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+        (tiny_copy / "cachelora.json").write_text(json.dumps(manifest))
+    elif damage == "another":
+        path.write_text("{}")
+    else:
+        path.unlink()
+    with pytest.raises(BundleInvalidError):
+        Embedder(tiny_copy)
+    calibrate_bundle(tiny_copy, [write("triplets.jsonl", rows(30))], budgets=[0.9], confidence=0.9)
+    with Embedder(tiny_copy) as embedder:
+        assert embedder.threshold("all", 0.9) >= 0
 
 
 def test_a_store_size_needs_questions(tiny_copy, write, rows):

@@ -107,14 +107,8 @@ def collect(
     if name is None:
         raise UsageError(f"adapter {adapter}: its configuration names no base model; --base-model was expected")
     base = resolve_base(name)
-    note(f"encoding {len(pairs)} pairs with {base.name}")
-    before = Model(
-        "Base model",
-        base.name,
-        cosines(encode_function(load_encoder(base)), pairs),
-        _known([("weights", base.weights_sha256), ("revision", base.revision), ("licence", base.license)]),
-    )
     calibration = None
+    # The bundle first: it is the sooner done, and the likelier refused.
     if bundle is not None and manifest is not None:
         after = _bundle(bundle, manifest, pairs)
         after.origin.extend([] if tuned is None else _training(tuned))
@@ -124,6 +118,13 @@ def collect(
         note(f"encoding {len(pairs)} pairs with adapter {tuned.name}")
         encode = encode_function(load_encoder(base, tuned))
         after = Model("Adapter", tuned.name, cosines(encode, pairs), _adapter_origin(tuned))
+    note(f"encoding {len(pairs)} pairs with {base.name}")
+    before = Model(
+        "Base model",
+        base.name,
+        cosines(encode_function(load_encoder(base)), pairs),
+        _known([("weights", base.weights_sha256), ("revision", base.revision), ("licence", base.license)]),
+    )
     return Collected(
         pairs=pairs,
         models=(before, after),

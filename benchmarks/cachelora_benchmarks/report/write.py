@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cachelora.directories import write_text_atomically
+from cachelora.directories import check_output_file, write_text_atomically
 from cachelora_training.calibration import one_per_anchor
 from cachelora_training.evaluate.pairs import Pairs
 from cachelora_training.measures import ALL_DOMAINS, Floats
@@ -60,6 +60,7 @@ def write_report(
     latency: Path | None = None,
 ) -> dict[str, Any]:
     """Measure and write the file; return its main figures. Arguments and errors: see :func:`collect.collect`."""
+    check_output_file(output)
     collected = collect(test_data, bundle=bundle, base_model=base_model, adapter=adapter, latency=latency)
     html, facts = page(collected)
     write_text_atomically(output, html)

@@ -36,14 +36,16 @@ def replay(
     """Replay questions through caches of several sizes: hits, wrong hits, saved calls."""
     from cachelora.terminal import emit, stdout
 
-    from cachelora_training.directories import write_text_atomically
+    from cachelora_training.directories import check_output_file, write_text_atomically
     from cachelora_training.replay.run import Plan, replay_bundle
     from cachelora_training.replay.tables import replay_tables
 
+    if output is not None:
+        check_output_file(output)
     plan = Plan(tuple(entries or Plan.entries), questions, exponent, unrelated_share, seed)
     facts = replay_bundle(bundle, data, unrelated or [], plan, thresholds=threshold or [])
     if output is not None:
-        write_text_atomically(output, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+        write_text_atomically(output, json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def render() -> None:
         for table in replay_tables(facts):
