@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 from cachelora.errors import UsageError
 from cachelora_benchmarks.report.collect import Collected, Model, read_latency
 from cachelora_benchmarks.report.figures import UNIT, percent, threshold_for, to_units, wrong_hits_at_hits
-from cachelora_benchmarks.report.write import decision, page, shown_figures, sides_of, write_report
+from cachelora_benchmarks.report.write import decision, page, shown_figures, sides_of, signed, write_report
 from cachelora_training.errors import RowsError
 from cachelora_training.evaluate.pairs import Pairs, read_pairs
 
@@ -125,14 +126,30 @@ def test_the_slider_begins_at_the_lowest_threshold_within_the_rate():
     assert (negative >= found).mean() <= 0.05 < (negative >= found - 100).mean()
 
 
-def test_a_bound_counts_one_near_miss_of_each_anchor(collected, pairs):
-    """150 near misses of the triplets' anchors and of the lone pairs', which have 30 anchors in common with them."""
-    before, after = units(collected)
-    anchors = pairs.anchor[pairs.label == 0]
-    assert len(np.unique(anchors)) < len(anchors)
-    shown = shown_figures(pairs, before, after, UNIT)["after.bound"]
+def test_a_bound_counts_pairs_without_a_common_question(collected, pairs):
+    """160 near misses of the triplets, and 30 more of which each has an anchor in common with one of those."""
+    assert (pairs.label == 0).sum() == 190
+    shown = shown_figures(pairs, *units(collected), UNIT)["after.bound"]
     # None of them reaches 1, so the bound is a matter of their number alone.
-    assert shown.startswith(f"{100 * (1 - 0.05 ** (1 / len(np.unique(anchors)))):.1f}")
+    assert shown.startswith(f"{100 * (1 - 0.05 ** (1 / 160)):.1f}")
+
+
+def test_numbers_have_one_form(collected):
+    html, _ = page(collected)
+    assert re.search(r"calibrated: at most 5\u202f% wrong hits, 95\u202f% confidence", html)
+    assert (signed(-0.0423), signed(0.5), signed(None)) == ("\u22120.042", "+0.500", "–")
+    # Half of a per cent is not none.
+    strict = copy.deepcopy(collected.calibration)
+    strict["domains"]["all"][0]["max_false_hit_rate"] = 0.005
+    assert "at most 0.5\u202f% wrong" in page(dataclasses.replace(collected, calibration=strict))[0]
+
+
+def test_the_limit_is_explained_and_no_peer(collected):
+    assert "dashed bar" not in page(collected)[0]
+    engines = {**collected.latency["latency"]["8"], "limit": {"p5": 1, "median": 1, "p95": 1}}
+    html, _ = page(dataclasses.replace(collected, latency={"latency": {"8": engines}}))
+    assert "The dashed bar is a limit" in html
+    assert html.count('class="bar limit"') == 1
 
 
 def test_groups_without_near_misses_have_no_margin(collected, pairs):
@@ -336,6 +353,15 @@ def test_nothing_is_wider_than_the_window(open_page, width):
         )
         == []
     )
+
+
+def test_neighbouring_charts_stand_side_by_side(open_page):
+    opened = open_page(viewport={"width": 1280, "height": 900})
+    tops = opened.eval_on_selector_all(
+        "[aria-labelledby=tradeoffs] svg", "all => all.map(e => Math.round(e.getBoundingClientRect().top))"
+    )
+    assert len(tops) == 3
+    assert len(set(tops)) == 1
 
 
 # Relative luminance and contrast as WCAG 2 defines them.

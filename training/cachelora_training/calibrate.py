@@ -16,7 +16,7 @@ from cachelora.errors import BundleInvalidError, BundleNotFoundError, UsageError
 from cachelora.terminal import note
 from numpy.typing import NDArray
 
-from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed, one_per_anchor
+from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed, without_common_questions
 from cachelora_training.directories import write_text_atomically
 from cachelora_training.evaluate.figures import compared_groups, groups_of
 from cachelora_training.evaluate.pairs import cosines, read_pairs
@@ -45,8 +45,8 @@ def calibrate_bundle(
 ) -> dict[str, Any]:
     """Calibrate thresholds per domain and for all domains together; write them into the bundle.
 
-    The rows must not be those that the adapter was trained on, or the bound means nothing. Of rows with one anchor
-    one near miss counts, drawn with ``seed``.
+    The rows must not be those that the adapter was trained on, or the bound means nothing. Of near
+    misses with a question in common one counts, drawn with ``seed``.
 
     Args:
         bundle: What is calibrated.
@@ -77,7 +77,7 @@ def calibrate_bundle(
     same = pairs.label == 1
     chosen = np.zeros(len(pairs), dtype=bool)
     misses = np.flatnonzero(~same)
-    chosen[misses[one_per_anchor(pairs.anchor[misses], seed)]] = True
+    chosen[misses[without_common_questions(pairs.anchor[misses], pairs.partner[misses], seed)]] = True
     _forget_what_does_not_fit(bundle)
     with Embedder(bundle, threads=len(os.sched_getaffinity(0))) as embedder:
         stored_too = f" and {len(crowd)} stored questions" if crowd else ""

@@ -12,7 +12,7 @@ correction for their number.
 
 The bound is that of one claim, a budget in a domain. Whoever needs several to hold together divides 1 - confidence by
 their number (Bonferroni); `calibrate_bundle` does so on request. It assumes that near misses are drawn independently:
-rows with a common anchor are not, so only one of them may be given.
+pairs with a common question are not, so only one of them may be given (:func:`without_common_questions`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GRID", "CalibratedThreshold", "calibrate_threshold", "negatives_needed", "one_per_anchor"]
+__all__ = ["GRID", "CalibratedThreshold", "calibrate_threshold", "negatives_needed", "without_common_questions"]
 
 # Fixed before any data: from 0.995 down to 0 in steps of 0.005.
 GRID = tuple(round(1 - 0.005 * step, 3) for step in range(1, 201))
@@ -125,12 +125,24 @@ def calibrate_threshold(
     )
 
 
-def one_per_anchor(anchor: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return the place of one row for each distinct anchor, drawn with ``seed``, rising.
+def without_common_questions(first: NDArray[np.int64], second: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the places of pairs that have no question in common, drawn with ``seed``, rising.
 
-    Rows that share an anchor rise and fall together. An exact binomial bound counts each of them as a draw of its own,
-    and would claim more than they show.
+    Pairs that share a question rise and fall together: near misses of one anchor, one near miss of several anchors,
+    and a pair that comes in both directions, as pairs made from intents do. An exact binomial bound counts each of
+    them as a draw of its own, and would claim more than they show. Pairs are taken in random order, each unless one of
+    its questions is taken already; cosines have no say, so that the draw favours none.
+
+    Args:
+        first: The number of each pair's one question, (n,).
+        second: The number of its other question, (n,).
+        seed: Of the order.
     """
-    mixed = np.random.default_rng(seed).permutation(len(anchor))
-    _, first = np.unique(anchor[mixed], return_index=True)
-    return np.sort(mixed[first])
+    taken: set[int] = set()
+    kept = []
+    for place in np.random.default_rng(seed).permutation(len(first)):
+        questions = {int(first[place]), int(second[place])}
+        if taken.isdisjoint(questions):
+            taken |= questions
+            kept.append(int(place))
+    return np.sort(np.array(kept, dtype=np.int64))

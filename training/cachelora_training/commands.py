@@ -144,7 +144,7 @@ def calibrate(
     store_size: Annotated[
         list[int] | None, typer.Option(min=1, help="Correct for so many entries; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw among near misses of one anchor.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draw among near misses with a question in common.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Find the thresholds that keep false hits within a budget, and write them into a bundle."""

@@ -22,6 +22,8 @@ Points = Sequence[tuple[float, float]]
 # Of 0.05 each: few enough that some hundred rows make a shape.
 BINS_PER_UNIT = 20
 LEVELS = 5
+# What `bench latency` calls the time of the integer products alone.
+LIMIT = "limit"
 
 
 @dataclass(frozen=True)
@@ -276,7 +278,7 @@ def latency_bars(count: str, engines: Sequence[tuple[str, float, float, float]],
     ]
     for index, (name, low, median, high) in enumerate(engines):
         y = row * index
-        kind = "ours" if name.startswith("cachelora") else "peer"
+        kind = "ours" if name.startswith("cachelora") else "limit" if name == LIMIT else "peer"
         end = max(span * median / most, 1)
         parts.append(
             Markup(

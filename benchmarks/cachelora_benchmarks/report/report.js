@@ -77,7 +77,7 @@
           precision: hits + wrong ? hits / (hits + wrong) : 1,
         };
         if (model === "after") {
-          // Near misses of one anchor stand and fall together, so a bound counts one of each.
+          // Near misses with a common question stand and fall together, so a bound counts one of them.
           const bound = highestBound(reaching(negative, data.counted), data.counted.length);
           shown["after.bound"] = `${(100 * bound).toFixed(1)}\u202f%`;
           const limit = hits ? best[hits - 1] : Infinity;

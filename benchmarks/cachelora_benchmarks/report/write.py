@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from cachelora.directories import check_output_file, write_text_atomically
-from cachelora_training.calibration import one_per_anchor
+from cachelora_training.calibration import without_common_questions
 from cachelora_training.evaluate.pairs import Pairs
 from cachelora_training.measures import ALL_DOMAINS, Floats
 from jinja2 import Environment, StrictUndefined
@@ -102,6 +102,8 @@ def page(collected: Collected) -> tuple[str, dict[str, Any]]:
         latency=_latency(collected.latency),
         collected=collected,
         percent=percent,
+        signed=signed,
+        has_limit=any(charts.LIMIT in found for found in (collected.latency or {}).get("latency", {}).values()),
         decision=lambda pair: decision(pair.cosine, pair.same, threshold),
     )
     found = now[1]
@@ -140,16 +142,22 @@ def decision(cosine: int, same: bool, threshold: int) -> tuple[str, str]:
     return ("missed", "○ missed hit") if same else ("apart", "✓ kept apart")
 
 
+def signed(value: float | None) -> str:
+    """Return a margin with its sign, a true minus where it is negative; a dash where there is none."""
+    return "–" if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
 def _first_threshold(calibration: dict[str, Any] | None, after: Sides) -> tuple[int, str]:
     found = [] if calibration is None else calibration.get("domains", {}).get(ALL_DOMAINS, [])
     if calibration is not None and found:
         strictest = min(found, key=lambda entry: float(entry["max_false_hit_rate"]))
         return round(strictest["threshold"] * UNIT), (
-            f"calibrated: at most {strictest['max_false_hit_rate']:.0%} wrong hits, "
-            f"{calibration['confidence']:.0%} confidence"
+            f"calibrated: at most {100 * strictest['max_false_hit_rate']:g}{NARROW}% wrong hits, "
+            f"{100 * calibration['confidence']:g}{NARROW}% confidence"
         )
     return threshold_for(after[1], DEFAULT_WRONG_HIT_RATE), (
-        f"lowest with at most {DEFAULT_WRONG_HIT_RATE:.0%} wrong hits on these rows; nothing was calibrated"
+        f"lowest with at most {100 * DEFAULT_WRONG_HIT_RATE:g}{NARROW}% wrong hits on these rows; "
+        "nothing was calibrated"
     )
 
 
@@ -165,8 +173,9 @@ def _groups(pairs: Pairs) -> dict[str, tuple[list[str], tuple[NDArray[np.str_], 
 
 
 def _counted(pairs: Pairs) -> NDArray[np.int64]:
-    """Return the places, among near misses, of one for each anchor: those that a binomial bound may count."""
-    return one_per_anchor(pairs.anchor[pairs.label == 0], seed=0)
+    """Return the places, among near misses, of those without a common question, which a binomial bound may count."""
+    miss = pairs.label == 0
+    return without_common_questions(pairs.anchor[miss], pairs.partner[miss], seed=0)
 
 
 def _payload(pairs: Pairs, before: Sides, after: Sides, threshold: int) -> dict[str, Any]:
