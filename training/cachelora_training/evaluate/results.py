@@ -22,7 +22,7 @@ from cachelora_training.evaluate.significance import compare_models, resamples_n
 from cachelora_training.measures import ALL_DOMAINS
 from cachelora_training.provenance import describe_data
 
-__all__ = ["evaluate_models"]
+__all__ = ["evaluate_models", "remarks"]
 
 SCHEMA_VERSION = "1.0"
 EXAMPLES = 60
@@ -54,7 +54,7 @@ def evaluate_models(
     """
     settings = settings or Settings()
     pairs = read_pairs(test_data, seed=settings.seed)
-    for remark in _remarks(pairs):
+    for remark in remarks(pairs):
         note(remark)
     models = models_of(base_name, adapters, bundles)
     measures = ["margin", "roc_auc", f"hit_rate_at_{min(settings.false_hit_rates):g}"]
@@ -116,10 +116,10 @@ def evaluate_models(
     return facts
 
 
-def _remarks(pairs: Pairs) -> list[str]:
+def remarks(pairs: Pairs) -> list[str]:
     """Return what makes figures mean less than they seem to."""
     found = []
-    if not pairs.label.all() and not pairs.label.any():
+    if not pairs.label.any():
         found.append(f"all {len(pairs)} pairs are near misses: there is nothing to tell them from, so no margin")
     elif pairs.label.all():
         found.append(f"none of {len(pairs)} pairs is a near miss: there is nothing to tell apart, so no margin")
