@@ -139,6 +139,9 @@ $(BENCH)/questions.jsonl: $(wildcard training/data/*/train.jsonl)
 	mkdir -p $(@D)
 	cat $^ > $@
 
+# As a person writes it; elsewhere its whole path stands.
+build/bench/6-layers/cachelora.json: $(BENCH)/6-layers/cachelora.json ;
+
 $(BENCH)/6-layers/cachelora.json: adapters/multi-domain/adapter_model.safetensors | $(BUILD)/.native
 	$(VENV)/bin/cachelora export --base-model builtin:all-MiniLM-L6-v2 --adapter adapters/multi-domain --output $(@D) --force
 

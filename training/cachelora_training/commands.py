@@ -153,7 +153,7 @@ def calibrate(
         list[str] | None,
         typer.Option(help="An answered file of `cachelora review`: pairs with a wrong label are set aside."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw among near misses of one anchor.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draw among near misses with a question in common.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Find the thresholds that keep false hits within a budget, and write them into a bundle."""
@@ -161,6 +161,7 @@ def calibrate(
     from rich.table import Table
 
     from cachelora_training.calibrate import calibrate_bundle
+    from cachelora_training.tables import shown
 
     facts = calibrate_bundle(
         bundle,
@@ -184,14 +185,15 @@ def calibrate(
                     f"{found['threshold']:.3f}",
                     f"{found['false_hits']} of {found['negatives']}",
                     f"{found['false_hit_rate_upper']:.4f}",
-                    f"{found['hit_rate']:.3f}",
+                    shown(found["hit_rate"], ".3f"),
                 )
-        stdout.print(table)
+        if table.row_count:
+            stdout.print(table)
         for missing in facts["not_calibrated"]:
             stdout.print(
                 f"{missing['domain']} at {missing['max_false_hit_rate']:g}: no threshold; {missing['reason']}, "
                 + (
-                    "no number of them is enough"
+                    "with that share no number of them is enough"
                     if missing["negatives_needed"] is None
                     else f"at least {missing['negatives_needed']} are needed"
                 ),

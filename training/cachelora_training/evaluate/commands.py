@@ -40,13 +40,15 @@ def evaluate(
     from cachelora.terminal import emit, stdout
 
     from cachelora_training.bases import DEFAULT_BASE
-    from cachelora_training.directories import write_text_atomically
+    from cachelora_training.directories import check_output_file, write_text_atomically
     from cachelora_training.evaluate.figures import Settings
     from cachelora_training.evaluate.results import evaluate_models
     from cachelora_training.tables import comparison_table, figures_tables
 
     if not 0 < confidence < 1:
         raise UsageError(f"--confidence is {confidence}, a share between 0 and 1 was expected")
+    if output is not None:
+        check_output_file(output)
     if base_model is None and (adapter or not bundle):
         base_model = DEFAULT_BASE
     settings = Settings(seed=seed, resamples=resamples, confidence=confidence)
@@ -54,12 +56,13 @@ def evaluate(
         base_model, adapter or [], test_file, bundles=bundle or [], reviewed=reviewed or [], settings=settings
     )
     if output is not None:
-        write_text_atomically(output, json.dumps(facts, ensure_ascii=False, separators=(",", ":")) + "\n")
+        write_text_atomically(
+            output, json.dumps(facts, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
+        )
 
     def render() -> None:
-        if "base" in facts:
-            after: dict[str, Any] | None = facts["adapter"]["by_domain"] if "adapter" in facts else None
-            stdout.print(comparison_table(facts["base"]["by_domain"], after))
+        if "base" in facts and "adapter" in facts:
+            stdout.print(comparison_table(facts["base"]["by_domain"], facts["adapter"]["by_domain"]))
         for table in figures_tables(facts):
             stdout.print(table)
 

@@ -48,7 +48,8 @@ class Pairs:
         first, second: The questions; ``first`` is the anchor.
         label: 1 where one answer serves both, else 0.
         row: The number of the row that the pair came from; a triplet gives two pairs.
-        anchor: The number of the anchor among the distinct ones; the unit of resampling.
+        anchor: The number of ``first`` among the distinct questions; the unit of resampling.
+        partner: The number of ``second`` among them.
         domain, kind, length, source: As a triplet has them; the length is that of the anchor, one of LENGTHS or 33+.
         overlap: The share of words in common, 0 to 1.
         solved: Whether counting words in common is enough to get the row right, see :func:`_solved`.
@@ -63,6 +64,7 @@ class Pairs:
     label: NDArray[np.int8]
     row: NDArray[np.int64]
     anchor: NDArray[np.int64]
+    partner: NDArray[np.int64]
     domain: NDArray[np.str_]
     kind: NDArray[np.str_]
     length: NDArray[np.str_]
@@ -176,7 +178,10 @@ def read_pairs(sources: Sequence[str], *, seed: int = 0, judged: Mapping[frozens
 
 def _finished(columns: _Columns, rows: list[PairedRow], counts: dict[str, int]) -> Pairs:
     number: dict[str, int] = {}
-    anchors = [number.setdefault(folded(text) or text, len(number)) for text in columns.first]
+    anchors, partners = (
+        np.array([number.setdefault(folded(text) or text, len(number)) for text in column], dtype=np.int64)
+        for column in (columns.first, columns.second)
+    )
     label = np.array(columns.label, dtype=np.int8)
     row = np.array(columns.row, dtype=np.int64)
     overlap = word_overlap(columns.first, columns.second)
@@ -186,7 +191,8 @@ def _finished(columns: _Columns, rows: list[PairedRow], counts: dict[str, int]) 
         second=columns.second,
         label=label,
         row=row,
-        anchor=np.array(anchors, dtype=np.int64),
+        anchor=anchors,
+        partner=partners,
         domain=np.array(columns.domain),
         kind=np.array(columns.kind),
         length=np.array([_length_of(text) for text in columns.first]),
