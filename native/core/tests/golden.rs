@@ -8,6 +8,7 @@ use cachelora::encoder::fused::Kernel;
 use cachelora::similarity::cosine_of_units;
 use cachelora::{Backend, Embedder, Error, OnTooLong, Options};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 static TINY: LazyLock<PathBuf> = LazyLock::new(|| {
     PathBuf::from(std::env::var_os("CACHELORA_TEST_TINY").expect(
@@ -226,6 +227,30 @@ fn the_backend_can_be_chosen() {
     let options = Options { backend: Backend::Fused, ..Options::default() };
     let Err(error) = Embedder::open(TINY.join("bundle"), &options) else { panic!("it opened") };
     assert!(error.to_string().contains("'encoder.int8.safetensors' is missing"), "{error}");
+}
+
+/// A cache that one encoder filled is never asked by the other: at the border of a threshold they disagree.
+#[test]
+fn two_encoders_of_one_bundle_have_two_namespaces() {
+    let of = |backend| open_int8(&Options { backend, ..Options::default() }).fingerprint().to_owned();
+    let (usual, graph) = (of(Backend::Auto), of(Backend::OnnxRuntime));
+    let manifest = open_int8(&Options::default()).manifest().fingerprint.clone();
+    assert_eq!(usual, manifest, "what opens when nothing is asked for");
+    assert_eq!(of(Backend::Fused), usual);
+    let named = Sha256::digest(format!("{manifest}\nbackend=onnxruntime\n"));
+    assert_eq!(graph, named.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    // Where the graph is all that there is, it is the usual one, asked for or not.
+    let asked = open(&Options { backend: Backend::OnnxRuntime, ..Options::default() });
+    assert_eq!(asked.fingerprint(), EMBEDDER.manifest().fingerprint);
+    assert_eq!(EMBEDDER.fingerprint(), EMBEDDER.manifest().fingerprint);
+}
+
+#[test]
+fn kernels_share_a_namespace() {
+    for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+        let embedder = open_int8(&Options { kernel: Some(kernel), ..Options::default() });
+        assert_eq!(embedder.fingerprint(), embedder.manifest().fingerprint, "{kernel}");
+    }
 }
 
 #[test]

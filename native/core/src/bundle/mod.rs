@@ -101,6 +101,12 @@ impl Bundle {
         Ok(Some(path))
     }
 
+    /// The namespace of the vectors that `backend` computes, where it is not the one that opens this bundle when
+    /// nothing is asked for; that one's namespace is the manifest's fingerprint.
+    pub(crate) fn fingerprint_of(&self, backend: &str) -> String {
+        fingerprint::of_backend(&self.manifest.fingerprint, backend)
+    }
+
     /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
