@@ -306,6 +306,9 @@ fn texts_that_say_nothing_have_vectors_too() {
         assert_eq!(info.truncated, tokens > most, "{text:?}");
         assert!((vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4, "{text:?}");
     }
+    let unknown = embedder.tokenizer().encode("\u{1f64f}\u{1f3fd} \u{1f469}\u{200d}\u{1f680}").unwrap().ids;
+    let unknown: Vec<_> = unknown.into_iter().map(|id| embedder.tokenizer().token(id).unwrap()).collect();
+    assert_eq!(unknown, ["[CLS]", "[UNK]", "[UNK]", "[SEP]"], "one of the texts has unknown tokens only");
     let mut cut = vector.clone();
     embedder.embed(&words(most - 2), &mut cut).unwrap();
     assert_eq!(cut, vector, "what was cut off does not count");
