@@ -1,14 +1,14 @@
 //! A bundle, opened: texts in, unit vectors out.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::batch::TokenBatch;
 use crate::bundle::{self, Bundle, Manifest};
 use crate::calibration::Calibration;
 use crate::encoder::Encoder;
-use crate::encoder::fused::{FusedEncoder, Kernel};
+use crate::encoder::fused::{self, FusedEncoder, Kernel};
 use crate::encoder::onnx::OrtEncoder;
 use crate::encoder::onnx::library::{Library, Search};
 use crate::tokenizer::{Tokenizer, Tokens};
@@ -339,14 +339,16 @@ fn open_encoder(bundle: &Bundle, options: &Options) -> Result<(Box<dyn Encoder>,
         (Backend::Fused, None) => Err(missing(bundle, bundle::INT8_WEIGHTS, "fused")),
         (Backend::Auto | Backend::Fused, Some(weights)) => {
             // Reading checks all that it relies on, so it need not wait for the hash; nothing is used before both
-            // are done.
+            // are done. It runs ahead of the hash, which then finds the pages of the one map there.
+            let map = fused::map(&weights)?;
             let (verified, encoder) = std::thread::scope(|scope| {
-                let verified = scope.spawn(|| bundle.verify(bundle::INT8_WEIGHTS));
-                let encoder = FusedEncoder::open(&weights, options.kernel);
+                let verified = scope.spawn(|| bundle.verify_content(bundle::INT8_WEIGHTS, &map));
+                let encoder = FusedEncoder::of_map(&weights, Arc::clone(&map), options.kernel);
                 (join(verified), encoder)
             });
             verified?;
             let encoder = encoder?;
+            encoder.forget_words();
             let manifest = bundle.manifest();
             let sizes = [
                 ("dimension", encoder.dimension(), manifest.dimension),
