@@ -28,7 +28,9 @@ pub(crate) struct Pieces {
 impl Pieces {
     /// None if the tokenizer's tokens may depend on more than one word.
     pub(crate) fn of(tokenizer: &Tokenizer) -> Option<Self> {
-        let Some(NormalizerWrapper::BertNormalizer(normalizer)) = tokenizer.get_normalizer() else { return None };
+        let Some(NormalizerWrapper::BertNormalizer(normalizer)) = tokenizer.get_normalizer() else {
+            return None;
+        };
         let (ModelWrapper::WordPiece(_), Some(PreTokenizerWrapper::BertPreTokenizer(_))) =
             (tokenizer.get_model(), tokenizer.get_pre_tokenizer())
         else {
@@ -64,7 +66,8 @@ impl Pieces {
         }
         let (near, far) = text.split_at(text.floor_char_boundary(size));
         let last = near.char_indices().rev().find_map(|(place, character)| self.boundary(place, character));
-        let first = || far.char_indices().find_map(|(place, character)| self.boundary(near.len() + place, character));
+        let first =
+            || far.char_indices().find_map(|(place, character)| self.boundary(near.len() + place, character));
         last.or_else(first).unwrap_or(text.len())
     }
 
@@ -91,9 +94,16 @@ mod tests {
     use super::*;
 
     fn tokenizer(ideographs: bool, strip_accents: Value, added: &str, single_word: bool) -> Tokenizer {
-        let words = ["[UNK]", "re", "##set", "##s", "pass", "word", ",", "!", ".", "密", "码", "e", "##e", "a", "##a", "σ", "s"];
-        let vocabulary: serde_json::Map<String, Value> =
-            words.iter().chain([&added]).enumerate().map(|(id, word)| ((*word).to_owned(), id.into())).collect();
+        let words = [
+            "[UNK]", "re", "##set", "##s", "pass", "word", ",", "!", ".", "密", "码", "e", "##e", "a", "##a",
+            "σ", "s",
+        ];
+        let vocabulary: serde_json::Map<String, Value> = words
+            .iter()
+            .chain([&added])
+            .enumerate()
+            .map(|(id, word)| ((*word).to_owned(), id.into()))
+            .collect();
         let file = json!({
             "version": "1.0", "truncation": null, "padding": null, "decoder": null, "post_processor": null,
             "added_tokens": [{"id": vocabulary[added], "content": added, "single_word": single_word, "lstrip": true,
@@ -115,9 +125,37 @@ mod tests {
     fn texts() -> impl Strategy<Value = String> {
         let part = prop_oneof![
             prop::sample::select(vec![
-                "resets", "Password", " ", "  ", "\n", "\u{c}", "\u{85}", "\u{a0}", "\u{2028}", ",", "!", "...", "é", "e\u{301}",
-                "\u{301}", "密", "码", "[SEP]", " [SEP] ", "[SE", "P]", "Σ", "ΑΣ", "\u{fffd}", "\0", "\u{200d}", "🙏🏽", "ﬁ", "가",
-                "\u{1100}\u{1161}", "aaaaaaaaaaaaaaaaaaaaaaaaa",
+                "resets",
+                "Password",
+                " ",
+                "  ",
+                "\n",
+                "\u{c}",
+                "\u{85}",
+                "\u{a0}",
+                "\u{2028}",
+                ",",
+                "!",
+                "...",
+                "é",
+                "e\u{301}",
+                "\u{301}",
+                "密",
+                "码",
+                "[SEP]",
+                " [SEP] ",
+                "[SE",
+                "P]",
+                "Σ",
+                "ΑΣ",
+                "\u{fffd}",
+                "\0",
+                "\u{200d}",
+                "🙏🏽",
+                "ﬁ",
+                "가",
+                "\u{1100}\u{1161}",
+                "aaaaaaaaaaaaaaaaaaaaaaaaa",
             ])
             .prop_map(str::to_owned),
             any::<char>().prop_map(String::from),
@@ -157,7 +195,10 @@ mod tests {
         let spaced = Pieces::of(&tokenizer(true, json!(null), "<a b>", false)).unwrap();
         assert_eq!(spaced.split("x<a b>y,z", 4).collect::<Vec<_>>(), ["x<a b>y,", "z"]);
         assert!(Pieces::of(&tokenizer(true, json!(null), "<a密>", false)).is_none());
-        assert!(Pieces::of(&tokenizer(true, json!(null), "sep", true)).is_none(), "it looks at its neighbours");
+        assert!(
+            Pieces::of(&tokenizer(true, json!(null), "sep", true)).is_none(),
+            "it looks at its neighbours"
+        );
     }
 
     #[test]
