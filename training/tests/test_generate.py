@@ -117,6 +117,13 @@ def test_questions_come_as_text_or_json_and_once(tmp_path):
     assert found[1].source.endswith("q.jsonl:4")
 
 
+def test_a_source_names_no_directory_where_none_is_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.txt").write_text("what is a wart\n")
+    assert read_queries("q.txt")[0].source == "q.txt:1"
+    assert read_queries(str(tmp_path / "q.txt"))[0].source == f"{tmp_path.name}/q.txt:1"
+
+
 def test_bad_questions_are_all_listed(tmp_path):
     path = tmp_path / "q.jsonl"
     path.write_text('{"query": "what is a wart"}\n{"q": 1}\nnothing\n')

@@ -110,11 +110,11 @@ def _print(facts: dict[str, Any]) -> None:
         table.add_row(f"  {kind}", str(count))
     stdout.print(table)
     if "requests" in facts:
-        tokens = f"{facts['prompt_tokens']:,} tokens read, {facts['completion_tokens']:,} written"
+        tokens = f"in all {facts['prompt_tokens']:,} tokens read, {facts['completion_tokens']:,} written"
         if not facts["completion_tokens"]:
             tokens = "the server counts no tokens"
         stdout.print(
-            f"{facts['requests']} requests now, {facts['continued']} replies from before; in all {tokens}",
+            f"{facts['requests']} requests now, {facts['continued']} replies from before; {tokens}",
             highlight=False,
         )
     elif facts["written"] < facts["asked_for"]:

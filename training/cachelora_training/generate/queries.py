@@ -41,7 +41,7 @@ def read_queries(source: str) -> list[Query]:
     """
     path = local_file(source)
     on_hub = source.startswith(HUB_PREFIX)
-    name = source if on_hub else f"{path.parent.name}/{path.name}"
+    name = source if on_hub else "/".join(path.parts[-2:])
     suffix = Path(source.partition("@")[0] if on_hub else source).suffix.lower()
     # Spreadsheets put a mark before the first letter.
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
