@@ -133,9 +133,7 @@ def test_bad_questions_are_all_listed(tmp_path):
 
 def test_a_table_is_read_by_the_name_of_its_column(tmp_path):
     path = tmp_path / "q.csv"
-    path.write_bytes(
-        '\ufeffid,Question\n1,"Is ""this"" a wart,\nor a mole?"\n2,\n\n3,Was ist das? 🤔\n'.encode()
-    )
+    path.write_bytes('\ufeffid,Question\n1,"Is ""this"" a wart,\nor a mole?"\n2,\n\n3,Was ist das? 🤔\n'.encode())
     found = read_queries(str(path))
     assert [query.text for query in found] == ['Is "this" a wart, or a mole?', "Was ist das? 🤔"]
     assert found[1].source.endswith("q.csv:6")
