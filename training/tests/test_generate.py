@@ -12,6 +12,7 @@ from cachelora.errors import UsageError
 from cachelora.terminal import progress
 from cachelora_training.domains import domain_named, read_domains
 from cachelora_training.errors import OutputExistsError, RecipeError, RowsError
+from cachelora_training.generate.backends import check_backend
 from cachelora_training.generate.endpoints import EndpointError, Settings, endpoints
 from cachelora_training.generate.filters import Filters, similarity_of_words
 from cachelora_training.generate.journal import Journal
@@ -299,6 +300,12 @@ def test_a_server_of_the_wrong_address_is_told_apart_from_one_that_is_away(queri
     assert "--model name one it has" in str(found.value)
     assert "can't be reached (" in str(found.value)
     assert "4 of 4 replies are missing" in str(found.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8000/v1", "ftp://host/v1", "http:/host", ""])
+def test_an_address_that_is_none_is_refused_before_anything_is_asked(address):
+    with pytest.raises(UsageError, match="--endpoint is "):
+        check_backend("endpoint", "small", ["http://127.0.0.1:8000/v1", address])
 
 
 def test_retry_after_is_waited_for(queries, tmp_path):
