@@ -150,7 +150,7 @@ def _questions(rows: Sequence[Triplet | Pair]) -> tuple[list[str], list[str], li
 def _regression(strength: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
+    return LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, tol=1e-3)
 
 
 def _choose(
