@@ -30,12 +30,18 @@ class Placed:
         vector: float32, (dimension,), unit length, of the bundle that was taken.
         fingerprint: Of that bundle: the namespace of the cache in which the vector is stored and searched for.
         domain: Whose bundle that is; None for the shared one.
+        shared: The vector of the shared bundle; the same as ``vector`` where that bundle was taken. Of two wordings of
+            one question one may be clear and the other not: a cache that also stores this vector, under
+            ``shared_fingerprint``, and looks there second, finds such a pair. False hits then add up over both looks.
+        shared_fingerprint: Of the shared bundle.
         likeliest, confidence: What the detector took for the likeliest domain, and its probability.
     """
 
     vector: NDArray[np.float32]
     fingerprint: str
     domain: str | None
+    shared: NDArray[np.float32]
+    shared_fingerprint: str
     likeliest: str
     confidence: float
 
@@ -99,20 +105,23 @@ class HybridEmbedder:
         vectors = shared.encode(texts)
         found = self._detector.detect(vectors)
         places = [one.domain if one.domain in self._open else None for one in found]
-        for domain, embedder in self._open.items():
-            rows = [row for row, place in enumerate(places) if place == domain] if domain is not None else []
-            if not rows:
-                continue
-            own = embedder.encode([texts[row] for row in rows])
-            if own.shape[1] == vectors.shape[1]:
-                vectors[rows] = own
-            else:
-                raise UsageError(
-                    f"{embedder.path}: vectors of {own.shape[1]} numbers, the shared bundle has {vectors.shape[1]}"
-                )
+        taken = list(vectors)
+        for domain in self.domains:
+            rows = [row for row, place in enumerate(places) if place == domain]
+            # Dimensions may differ: each vector is compared with others of its fingerprint only.
+            for row, vector in zip(rows, self._open[domain].encode([texts[row] for row in rows]), strict=True):
+                taken[row] = vector
         return [
-            Placed(vector, self._open[place].fingerprint, place, one.likeliest, one.confidence)
-            for vector, place, one in zip(vectors, places, found, strict=True)
+            Placed(
+                taken[row],
+                self._open[place].fingerprint,
+                place,
+                vectors[row],
+                shared.fingerprint,
+                found[row].likeliest,
+                found[row].confidence,
+            )
+            for row, place in enumerate(places)
         ]
 
     def threshold(self, placed: Placed, max_false_hit_rate: float) -> float:

@@ -148,6 +148,10 @@ def test_a_clear_question_goes_to_its_domains_bundle_and_others_stay(fitted):
         assert second.likeliest == "law"
         assert np.array_equal(first.vector, domains.encode(medical))
         assert np.array_equal(second.vector, alone.encode(law))
+        # A cache may look for either question under the shared bundle's fingerprint, too.
+        assert np.array_equal(first.shared, alone.encode(medical))
+        assert np.array_equal(second.shared, second.vector)
+        assert first.shared_fingerprint == second.shared_fingerprint == alone.fingerprint
         assert hybrid.threshold(first, 0.5) == domains.threshold("medical", 0.5)
         with pytest.raises(NotCalibratedError):
             hybrid.threshold(second, 0.123)

@@ -147,10 +147,10 @@ def _questions(rows: Sequence[Triplet | Pair]) -> tuple[list[str], list[str], li
     return [one[0] for one in found], [one[1] for one in found], [one[2] for one in found]
 
 
-def _regression(strength: float) -> Any:
+def _regression(strength: float, tolerance: float = 1e-4) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, tol=1e-3)
+    return LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, tol=tolerance)
 
 
 def _choose(
@@ -162,7 +162,7 @@ def _choose(
 
     parts = list(StratifiedGroupKFold(PARTS, shuffle=True, random_state=seed).split(vectors, labels, groups))
     tried = {
-        strength: cross_val_predict(_regression(strength), vectors, labels, cv=parts, method="predict_proba")
+        strength: cross_val_predict(_regression(strength, 1e-3), vectors, labels, cv=parts, method="predict_proba")
         for strength in STRENGTHS
     }
     best = min(tried, key=lambda strength: log_loss(labels, tried[strength]))
