@@ -10,7 +10,8 @@ with Embedder("bundle") as embedder:
 
 from cachelora.embedder import Embedder, EncodedTexts
 from cachelora.errors import CacheloraError
+from cachelora.hybrid import HybridEmbedder, Placed
 
-__all__ = ["CacheloraError", "Embedder", "EncodedTexts", "__version__"]
+__all__ = ["CacheloraError", "Embedder", "EncodedTexts", "HybridEmbedder", "Placed", "__version__"]
 
 __version__ = "0.1.0"

@@ -25,6 +25,7 @@ DISTRIBUTION_OF_COMMAND = {
     "train": "cachelora-training",
     "evaluate": "cachelora-training",
     "calibrate": "cachelora-training",
+    "fit-detector": "cachelora-training",
     "replay": "cachelora-training",
     "compare": "cachelora-training",
     "review": "cachelora-training",

@@ -1,4 +1,4 @@
-"""The subcommands of the runtime: embed, similarity, doctor. Thin: they parse, call and print."""
+"""The subcommands of the runtime: embed, similarity, detect, doctor. Thin: they parse, call and print."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-__all__ = ["doctor", "embed", "similarity"]
+__all__ = ["detect", "doctor", "embed", "similarity"]
 
 BundleArgument = Annotated[Path, typer.Argument(help="The bundle: a directory that `cachelora export` wrote.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
@@ -84,6 +84,31 @@ def similarity(
         stdout.print(line, highlight=False)
 
     emit(facts, as_json=as_json, render=render)
+
+
+def detect(
+    bundle: BundleArgument,
+    detector: Annotated[Path, typer.Argument(help="What `cachelora fit-detector` wrote for the bundle.")],
+    texts: Annotated[list[str] | None, typer.Argument(help="Questions; without any, one per line of stdin.")] = None,
+    backend: BackendOption = "auto",
+    onnxruntime: RuntimeOption = None,
+) -> None:
+    """Tell the domains of questions: one JSON object a line; domain is null where none is clear."""
+    from cachelora import Embedder
+    from cachelora.detector import DomainDetector
+    from cachelora.errors import DetectorError
+
+    sentences = texts or [line.rstrip("\n") for line in sys.stdin if line.strip()]
+    found = DomainDetector.open(detector)
+    with Embedder(bundle, backend=backend, onnxruntime_path=onnxruntime) as embedder:
+        if embedder.fingerprint != found.fingerprint:
+            raise DetectorError(
+                f"{detector}: was fitted to the bundle {found.fingerprint}, {bundle} is {embedder.fingerprint}; "
+                "run `cachelora fit-detector` for it"
+            )
+        for text, one in zip(sentences, found.detect(embedder.encode(sentences)) if sentences else [], strict=True):
+            row = {"text": text, "domain": one.domain, "likeliest": one.likeliest, "confidence": one.confidence}
+            print(json.dumps(row, ensure_ascii=False))
 
 
 def doctor(

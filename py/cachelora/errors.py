@@ -11,6 +11,7 @@ __all__ = [
     "BundleInvalidError",
     "BundleNotFoundError",
     "CacheloraError",
+    "DetectorError",
     "HubError",
     "InferenceError",
     "InputTooLongError",
@@ -78,6 +79,10 @@ class InferenceError(CacheloraError, RuntimeError):
 
 class NotCalibratedError(CacheloraError, LookupError):
     """No threshold was calibrated for this domain and false-hit budget."""
+
+
+class DetectorError(CacheloraError, ValueError):
+    """A domain detector can't be read, or belongs to another bundle."""
 
 
 class HubError(CacheloraError, OSError):

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cachelora.terminal import note
+
 from cachelora_training.questions import folded
 from cachelora_training.rows import (
     Triplet,
@@ -18,6 +20,9 @@ from cachelora_training.rows import (
 )
 
 __all__ = ["Examples", "Pair", "read_examples"]
+
+# So many contradictory pairs are shown with their places.
+SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +80,45 @@ def read_examples(sources: Sequence[str]) -> Examples:
 
     ``{anchor, positive, negative}`` is a triplet, ``{anchor, positive}`` a pair with the same answer, and
     ``{a, b, label}`` a labelled pair: 1 is a pair with the same answer; 0 becomes the near miss of every pair that has
-    one of its questions.
+    one of its questions. Two questions that are labelled both ways say nothing; all their rows are left out, and a
+    line says where they are.
 
     Raises:
         RowsError: as :func:`cachelora_training.rows.read_triplets`.
     """
     triplets: list[Triplet] = []
     pairs: list[Pair] = []
-    different: list[tuple[str, str]] = []
+    different: list[tuple[str, str, str]] = []
     for row, place in read_objects(sources, _problems):
         if "label" in row:
             if row["label"] == 1:
                 pairs.append(_pair(row, row["a"], row["b"], place))
             else:
-                different.append((row["a"].strip(), row["b"].strip()))
+                different.append((row["a"].strip(), row["b"].strip(), place))
         elif "negative" in row:
             triplets.append(triplet_of(row, place))
         else:
             pairs.append(_pair(row, row["anchor"], row["positive"], place))
-    return _joined(triplets, pairs, different)
+    labels: dict[frozenset[str], dict[int, str]] = {}
+    for one, other, place, label in (
+        *((pair.anchor, pair.positive, pair.source, 1) for pair in pairs),
+        *((one, other, place, 0) for one, other, place in different),
+    ):
+        labels.setdefault(_both(one, other), {}).setdefault(label, place)
+    contradictory = {both: places for both, places in labels.items() if len(places) == 2}
+    if contradictory:
+        first = "; ".join(f"{places[1]} and {places[0]}" for places in list(contradictory.values())[:SHOWN])
+        rest = "; ..." if len(contradictory) > SHOWN else ""
+        note(f"labelled both ways and left out, pairs: {len(contradictory)} ({first}{rest})")
+    return _joined(
+        triplets,
+        [pair for pair in pairs if _both(pair.anchor, pair.positive) not in contradictory],
+        [(one, other) for one, other, _ in different if _both(one, other) not in contradictory],
+    )
+
+
+def _both(one: str, other: str) -> frozenset[str]:
+    return frozenset((folded(one), folded(other)))
 
 
 def _joined(triplets: list[Triplet], pairs: list[Pair], different: list[tuple[str, str]]) -> Examples:

@@ -33,6 +33,11 @@ class ChatServer:
         schema: Whether ``response_format`` is taken; otherwise it is refused with 400.
         delay: Seconds that every reply takes.
         stream: Reply with a stream of events, asked or not.
+        unknown: Names in a request that are refused with 400.
+        refuses: Whether a question is refused with 400, whatever else is asked.
+        finish: The reason for the end of every reply; ``length`` cuts it in half.
+        retry_after: What 429 says, in seconds.
+        lives: After so many answers it closes every connection without a word.
     """
 
     def __init__(
@@ -43,7 +48,14 @@ class ChatServer:
         schema: bool = True,
         delay: float = 0.0,
         stream: bool = False,
+        unknown: tuple[str, ...] = (),
+        refuses: Callable[[str], bool] = lambda question: False,
+        finish: str = "stop",
+        retry_after: str = "0.01",
+        lives: float = float("inf"),
     ) -> None:
+        self.lives = lives
+        self.unknown, self.refuses, self.finish, self.retry_after = unknown, refuses, finish, retry_after
         self.answer, self.faults, self.schema, self.delay, self.stream = answer, faults, schema, delay, stream
         self.tries: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
@@ -58,8 +70,10 @@ class ChatServer:
                 pass
 
             def do_POST(self) -> None:
+                if self.path != "/v1/chat/completions":
+                    return outer.send(self, 404, {"error": {"message": f"nothing is at {self.path}"}})
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.reply(self, body)
+                return outer.reply(self, body)
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -75,8 +89,18 @@ class ChatServer:
                 self.met[fault] += 1
         if "response_format" in body and not self.schema:
             return self.send(handler, 400, {"error": {"message": "response_format is not known"}})
+        if self.answered.total() >= self.lives:
+            handler.close_connection = True
+            return None
+        for name in self.unknown:
+            if name in body:
+                hint = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
+                message = f"Unsupported parameter: '{name}' is not supported with this model.{hint}"
+                return self.send(handler, 400, {"error": {"message": message, "param": name}})
+        if self.refuses(question):
+            return self.send(handler, 400, {"error": {"message": "filtered", "code": "content_filter"}})
         if fault == "429":
-            return self.send(handler, 429, {"error": {"message": "slow down"}}, {"Retry-After": "0.01"})
+            return self.send(handler, 429, {"error": {"message": "slow down"}}, {"Retry-After": self.retry_after})
         if fault == "500":
             return self.send(handler, 500, {"error": {"message": "out of order"}})
         if fault == "cut":
@@ -101,13 +125,17 @@ class ChatServer:
                 "choices": [
                     {
                         "index": 0,
-                        "finish_reason": "stop",
-                        "message": {"role": "assistant", "content": self.answer(question)},
+                        "finish_reason": self.finish,
+                        "message": {"role": "assistant", "content": self.content(question)},
                     }
                 ],
                 "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
             },
         )
+
+    def content(self, question: str) -> str:
+        whole = self.answer(question)
+        return whole[: len(whole) // 2] if self.finish == "length" else whole
 
     def send_stream(self, handler: BaseHTTPRequestHandler, content: str) -> None:
         parts = [content[start : start + 7] for start in range(0, len(content), 7)]

@@ -71,3 +71,22 @@ def test_without_written_negatives_only_other_rows_are_negatives(write, rows):
     examples = read_examples([write("t.jsonl", rows(4))])
     assert datasets_of(examples, Recipe(written_negatives=False))["triplets"].column_names == ["anchor", "positive"]
     assert datasets_of(examples, Recipe())["triplets"].column_names == ["anchor", "positive", "negative"]
+
+
+def test_pairs_that_are_labelled_both_ways_are_left_out_and_named(write, capsys):
+    path = write(
+        "pairs.jsonl",
+        [
+            {"a": "is a wart harmful", "b": "are warts dangerous", "label": 1},
+            {"a": "Are warts dangerous?", "b": "is a wart harmful", "label": 0},
+            {"a": "is a mole harmful", "b": "are moles dangerous", "label": 1},
+            {"a": "is a mole harmful", "b": "is a wart harmful", "label": 0},
+        ],
+    )
+    found = read_examples([path])
+    assert [(row.anchor, row.positive, row.negative) for row in found.triplets] == [
+        ("is a mole harmful", "are moles dangerous", "is a wart harmful")
+    ]
+    assert found.pairs == []
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"labelled both ways and left out, pairs: 1 ({path}:1 and {path}:2)" in said

@@ -9,13 +9,18 @@ import time
 
 import pytest
 from cachelora.errors import UsageError
+from cachelora.terminal import progress
 from cachelora_training.domains import domain_named, read_domains
 from cachelora_training.errors import OutputExistsError, RecipeError, RowsError
+from cachelora_training.generate.backends import check_backend
 from cachelora_training.generate.endpoints import EndpointError, Settings, endpoints
 from cachelora_training.generate.filters import Filters, similarity_of_words
+from cachelora_training.generate.journal import Journal
+from cachelora_training.generate.pace import Pace
 from cachelora_training.generate.plan import plan_samples
-from cachelora_training.generate.prompt import answer_of, prompt_hash
+from cachelora_training.generate.prompt import Answer, answer_of, prompt_hash
 from cachelora_training.generate.queries import Query, read_queries
+from cachelora_training.generate.requests import Reply
 from cachelora_training.generate.rules import RULES, near_miss, rewording
 from cachelora_training.generate.run import Job, generate_from_model, generate_from_rules
 from cachelora_training.rows import KINDS, Triplet, read_triplets
@@ -113,11 +118,47 @@ def test_questions_come_as_text_or_json_and_once(tmp_path):
     assert found[1].source.endswith("q.jsonl:4")
 
 
+def test_a_source_names_no_directory_where_none_is_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.txt").write_text("what is a wart\n")
+    assert read_queries("q.txt")[0].source == "q.txt:1"
+    assert read_queries(str(tmp_path / "q.txt"))[0].source == f"{tmp_path.name}/q.txt:1"
+
+
 def test_bad_questions_are_all_listed(tmp_path):
     path = tmp_path / "q.jsonl"
     path.write_text('{"query": "what is a wart"}\n{"q": 1}\nnothing\n')
     with pytest.raises(RowsError, match=r"(?s)q\.jsonl:2: .*q\.jsonl:3: "):
         read_queries(str(path))
+
+
+def test_a_table_is_read_by_the_name_of_its_column(tmp_path):
+    path = tmp_path / "q.csv"
+    path.write_bytes('\ufeffid,Question\n1,"Is ""this"" a wart,\nor a mole?"\n2,\n\n3,Was ist das? 🤔\n'.encode())
+    found = read_queries(str(path))
+    assert [query.text for query in found] == ['Is "this" a wart, or a mole?', "Was ist das? 🤔"]
+    assert found[1].source.endswith("q.csv:6")
+    path.write_text("id,words\n1,what is a wart\n")
+    with pytest.raises(RowsError, match=r"q\.csv:1: a column named one of query, .*found id, words"):
+        read_queries(str(path))
+    path.write_bytes(b"query\n\xff\n")
+    with pytest.raises(RowsError, match=r"q\.csv:2: "):
+        read_queries(str(path))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "at@home.jsonl"])
+@pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
+def test_a_file_without_questions_is_refused(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(RowsError, match=name):
+        read_queries(str(path))
+
+
+def test_an_at_in_a_local_name_does_not_hide_what_the_file_holds(tmp_path):
+    path = tmp_path / "at@home.jsonl"
+    path.write_text('{"query": "what is a wart"}\n')
+    assert read_queries(str(path))[0].text == "what is a wart"
 
 
 def test_the_plan_asks_every_question_once_before_any_twice_and_every_kind_equally_often():
@@ -142,12 +183,15 @@ def test_the_plan_asks_every_question_once_before_any_twice_and_every_kind_equal
         ('{"positive": "", "negative": "b"}', False),
         ('{"positive": 1, "negative": "b"}', False),
         ("no", False),
+        ('<think>Perhaps {"positive": "x"}?</think>{"positive": "a", "negative": "b"} {smiles}', True),
+        ('draft {"positive": "x", "negative": "y"} final {"positive": "a", "negative": "b"}', True),
+        ('{"positive": "a", "neg', False),
         ("} {", False),
         ("", False),
     ],
 )
 def test_an_answer_is_read_or_refused(content, read):
-    assert (answer_of(content) is not None) is read
+    assert answer_of(content) == (Answer(positive="a", negative="b") if read else None)
 
 
 def test_the_hash_of_the_prompt_follows_the_domain():
@@ -229,6 +273,121 @@ def test_a_server_that_streams_unasked_is_understood(queries, tmp_path):
     assert (facts["written"], facts["prompt_tokens"]) == (8, 800)
 
 
+def test_a_dead_server_leaves_its_work_to_the_others(queries, tmp_path):
+    with ChatServer() as dead:
+        pass
+    with ChatServer() as alive:
+        facts = generate(job(queries(20), tmp_path, 20), ask(dead, alive, retries=1))
+        assert sum(alive.answered.values()) == 20
+    assert facts["written"] == 20
+
+
+def test_a_server_that_dies_on_the_way_leaves_its_work_to_the_others(queries, tmp_path):
+    with ChatServer(lives=5) as dying, ChatServer(delay=0.02) as alive:
+        facts = generate(job(queries(40), tmp_path, 40), ask(dying, alive, retries=0))
+        assert dying.answered
+        assert len(alive.answered) >= 30
+    assert facts["written"] == 40
+
+
+def test_a_server_of_the_wrong_address_is_told_apart_from_one_that_is_away(queries, tmp_path):
+    todo = job(queries(4), tmp_path, 4)
+    with ChatServer() as server, ChatServer() as dead:
+        server.url, dead.url = server.url.removesuffix("/v1") + "/nowhere", "http://127.0.0.1:9/v1"
+        with pytest.raises(EndpointError) as found:
+            generate(todo, ask(server, dead, retries=0))
+    assert "HTTP 404" in str(found.value)
+    assert "--model name one it has" in str(found.value)
+    assert "can't be reached (" in str(found.value)
+    assert "4 of 4 replies are missing" in str(found.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8000/v1", "ftp://host/v1", "http:/host", ""])
+def test_an_address_that_is_none_is_refused_before_anything_is_asked(address):
+    with pytest.raises(UsageError, match="--endpoint is "):
+        check_backend("endpoint", "small", ["http://127.0.0.1:8000/v1", address])
+
+
+def test_retry_after_is_waited_for(queries, tmp_path):
+    with ChatServer(faults=("429",), retry_after="1") as server:
+        facts = generate(job(queries(3), tmp_path, 3), ask(server, concurrency=3))
+    assert facts["written"] == 3
+    assert facts["seconds"] >= 1
+
+
+@pytest.mark.parametrize("unknown", ["max_tokens", "temperature", "response_format"])
+def test_what_a_hosted_model_does_not_take_is_not_asked_again(queries, tmp_path, unknown):
+    with ChatServer(unknown=(unknown,)) as server:
+        facts = generate(job(queries(8), tmp_path, 8), ask(server, concurrency=2))
+        # Only the first ones, which were in flight together, were asked twice.
+        assert sum(server.tries.values()) <= 8 + 2
+    assert facts["written"] == 8
+
+
+def test_a_question_that_a_server_refuses_is_counted_and_does_not_end_the_run(queries, tmp_path):
+    with ChatServer(refuses=lambda question: "neck" in question) as server:
+        todo = job(queries(20), tmp_path, 20)
+        facts = generate(todo, ask(server))
+    assert facts["refused"] == {"refused by the server": 2}
+    assert facts["written"] == 18
+
+
+def test_a_server_that_refuses_everything_leaves_nothing_in_the_journal(queries, tmp_path):
+    for count in (3, 20):
+        todo = job(queries(count), tmp_path, count)
+        with ChatServer(refuses=lambda question: True) as server, pytest.raises(EndpointError):
+            generate(todo, ask(server))
+    with ChatServer() as server:
+        assert generate(todo, ask(server))["written"] == 20
+
+
+def test_a_reply_that_was_cut_off_is_told_apart_from_nonsense(queries, tmp_path):
+    with ChatServer(finish="length") as server:
+        facts = generate(job(queries(4), tmp_path, 4), ask(server))
+    assert facts["refused"] == {"cut off at --max-tokens": 4}
+    assert facts["written"] == 0
+
+
+def test_letters_of_every_alphabet_survive(tmp_path):
+    path = tmp_path / "q.txt"
+    path.write_text("wie behandle ich ein Geschwür? 🤕\nЧто такое мигрень?\n偏頭痛とは何ですか\n")
+    todo = job(str(path), tmp_path, 3)
+    with ChatServer() as server:
+        facts = generate(todo, ask(server))
+    assert facts["written"] == 3
+    assert {row["anchor"] for row in written(todo)} == set(path.read_text().splitlines())
+
+
+def test_the_table_adds_up(queries, tmp_path):
+    def answer(question):
+        return "no" if "neck" in question else json.dumps({"positive": question, "negative": f"{question} on mars"})
+
+    with ChatServer(answer) as server:
+        facts = generate(job(queries(20), tmp_path, 60), ask(server))
+    assert facts["written"] + sum(facts["refused"].values()) == facts["asked_for"] == 60
+    by_rule = generate_from_rules(job(queries(20), tmp_path, 100, force=True))
+    assert by_rule["written"] + sum(by_rule["refused"].values()) == by_rule["tried"]
+
+
+def test_a_second_run_on_the_same_output_is_kept_away(queries, tmp_path):
+    todo = job(queries(4), tmp_path, 4)
+    with Journal(tmp_path / "out.jsonl.journal", {}), ChatServer() as server:
+        with pytest.raises(UsageError, match="another run is writing it"):
+            generate(todo, ask(server))
+        assert not server.tries
+
+
+def test_the_pace_is_said_now_and_then():
+    now, said = [0.0], []
+    with progress() as display:
+        pace = Pace("generate", 3, display, clock=lambda: now[0], say=said.append)
+        for seconds in (10.0, 40.0, 80.0):
+            now[0] = seconds
+            pace.add(Reply("", 100, 20))
+    # The last reply ends the run, which says enough.
+    assert said == ["generate: 2 of 3 replies, 3.0 a minute, 240 tokens"]
+
+
 def test_a_second_opinion_drops_what_the_model_doubts(queries, tmp_path):
     def answer(question):
         if question in asked_once:
@@ -245,13 +404,11 @@ def test_a_second_opinion_drops_what_the_model_doubts(queries, tmp_path):
 
 def test_a_server_that_fails_for_good_keeps_what_arrived(queries, tmp_path):
     todo = job(queries(), tmp_path)
-    with ChatServer() as server, ChatServer(faults=("500",)) as broken:
-        broken.faults, broken.schema = (), False
-        broken.answer = lambda question: 1 / 0
+    with ChatServer(lives=5) as one, ChatServer(lives=5) as other:
         with pytest.raises(EndpointError, match="run the same command again"):
-            generate(todo, ask(server, broken, retries=0, concurrency=2))
-        kept = set(server.answered)
-    assert kept
+            generate(todo, ask(one, other, retries=0, concurrency=2))
+        kept = {*one.answered, *other.answered}
+    assert len(kept) == 10
     assert not todo.output.exists()
     with ChatServer() as server:
         facts = generate(todo, ask(server))
@@ -293,12 +450,18 @@ def test_a_killed_run_continues_and_repeats_no_answered_request(queries, tmp_pat
 
 def test_a_journal_of_other_settings_is_refused(queries, tmp_path):
     todo = job(queries(), tmp_path)
-    with ChatServer() as server:
-        server.answer = lambda question: 1 / 0
+    with ChatServer(lives=1) as server:
         with pytest.raises(EndpointError):
-            generate(todo, ask(server, retries=0))
+            generate(todo, ask(server, retries=0, concurrency=1))
         with pytest.raises(UsageError, match=r"other settings is there \(seed\)"):
             generate(job(queries(), tmp_path, seed=1), ask(server))
+
+
+def test_a_journal_without_replies_is_no_obstacle(queries, tmp_path):
+    with ChatServer(lives=0) as server, pytest.raises(EndpointError):
+        generate(job(queries(), tmp_path), ask(server, retries=0))
+    with ChatServer() as server:
+        assert generate(job(queries(), tmp_path, seed=1), ask(server))["written"] == 24
 
 
 def test_an_existing_output_is_kept(queries, tmp_path):

@@ -27,6 +27,9 @@ def check_backend(backend: str, model: str | None, endpoint: Sequence[str]) -> N
         raise UsageError(f"--backend {backend} needs --model, the model's name")
     if backend == "endpoint" and not endpoint:
         raise UsageError("--backend endpoint needs --endpoint, for instance http://127.0.0.1:8000/v1")
+    for address in endpoint:
+        if not address.startswith(("http://", "https://")):
+            raise UsageError(f"--endpoint is {address!r}, an address such as http://127.0.0.1:8000/v1 was expected")
 
 
 def make_asker(

@@ -13,7 +13,12 @@ __all__ = ["generate"]
 
 def generate(
     domain: Annotated[str, typer.Option(help="A domain of domains.yaml.")],
-    queries: Annotated[str, typer.Option(help="Raw questions: one a line, or JSON Lines.")],
+    queries: Annotated[
+        str,
+        typer.Option(
+            help="Raw questions: one a line; or .jsonl, .csv, .tsv with them under query, question, anchor or text."
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="The JSON Lines file to write.")],
     num_samples: Annotated[int, typer.Option(min=1, help="How many triplets to ask for; filters leave fewer.")] = 1000,
     backend: Annotated[str, typer.Option(help="endpoint, vllm (in this process) or rules (no model).")] = "endpoint",
@@ -96,6 +101,8 @@ def _print(facts: dict[str, Any]) -> None:
 
     table = Table("rows", "count")
     table.add_row("asked for", str(facts["asked_for"]))
+    if "tried" in facts:
+        table.add_row("tried", str(facts["tried"]))
     for reason, count in facts["refused"].items():
         table.add_row(f"refused: {reason}", str(count))
     table.add_row("written", str(facts["written"]), style="bold")
@@ -103,10 +110,13 @@ def _print(facts: dict[str, Any]) -> None:
         table.add_row(f"  {kind}", str(count))
     stdout.print(table)
     if "requests" in facts:
-        tokens = f"{facts['prompt_tokens']} tokens read, {facts['completion_tokens']} written"
+        tokens = f"in all {facts['prompt_tokens']:,} tokens read, {facts['completion_tokens']:,} written"
         if not facts["completion_tokens"]:
             tokens = "the server counts no tokens"
         stdout.print(
-            f"{facts['requests']} requests now, {facts['continued']} replies from before; {tokens}", highlight=False
+            f"{facts['requests']} requests now, {facts['continued']} replies from before; {tokens}",
+            highlight=False,
         )
+    elif facts["written"] < facts["asked_for"]:
+        stdout.print("These questions give rules no more; give more questions, or a model.", highlight=False)
     stdout.print(f"{facts['output']}: {facts['written']} triplets in {facts['seconds']} s", highlight=False)

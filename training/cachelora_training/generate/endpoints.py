@@ -3,120 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from cachelora.errors import CacheloraError
 from cachelora.terminal import note, progress
 
+from cachelora_training.generate.pace import Pace
 from cachelora_training.generate.requests import Asked, Asker, Keep, Reply
+from cachelora_training.generate.server import RefusedError, Server, ServerError, Settings
 
 __all__ = ["EndpointError", "Settings", "endpoints"]
 
+# So many refusals of a server that never answered anything are no matter of single questions.
+REFUSALS_OF_A_SERVER = 5
+
 
 class EndpointError(CacheloraError, OSError):
-    """A server refuses every request, or stays out of reach after all retries."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How servers are asked.
-
-    Attributes:
-        urls: Base addresses such as ``http://127.0.0.1:8000/v1``; requests are spread over them in turn.
-        api_key: Sent as a bearer token.
-        model: The model's name there.
-        concurrency: Requests in flight at a time, over all servers.
-        retries: How often one request is tried again after a timeout, a cut connection, 408, 409, 429 or 5xx; the
-            official client waits longer each time, and as long as a server's Retry-After says.
-        timeout: Seconds until a request counts as lost.
-        temperature, max_tokens: As the API has them.
-    """
-
-    urls: tuple[str, ...]
-    api_key: str
-    model: str
-    concurrency: int = 16
-    retries: int = 8
-    timeout: float = 120.0
-    temperature: float = 0.8
-    max_tokens: int = 256
-
-
-class _Server:
-    """One server, and whether it takes a JSON schema."""
-
-    def __init__(self, url: str, settings: Settings) -> None:
-        from openai import AsyncOpenAI
-
-        self.url = url
-        self.settings = settings
-        self.structured = True
-        self.client = AsyncOpenAI(
-            base_url=url, api_key=settings.api_key, max_retries=settings.retries, timeout=settings.timeout
-        )
-
-    async def ask(self, asked: Asked) -> Reply:
-        from openai import BadRequestError, UnprocessableEntityError
-
-        if self.structured:
-            try:
-                return await self._complete(asked, response_format=asked.response_format)
-            except (BadRequestError, UnprocessableEntityError) as error:
-                if self.structured:
-                    self.structured = False
-                    note(f"{self.url}: takes no JSON schema ({error.status_code}); asking in words")
-        return await self._complete(asked)
-
-    async def _complete(self, asked: Asked, **extra: Any) -> Reply:
-        settings = self.settings
-        completion: Any = await self.client.chat.completions.create(
-            model=settings.model,
-            messages=asked.messages,  # type: ignore[arg-type]
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-            **extra,
-        )
-        if isinstance(completion, str):
-            return _reply_of_stream(completion)
-        usage = completion.usage
-        choices = completion.choices or []
-        return Reply(
-            content=(choices[0].message.content or "") if choices else "",
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            completion_tokens=usage.completion_tokens if usage else 0,
-        )
-
-
-def _reply_of_stream(text: str) -> Reply:
-    """Return the reply in a stream of events; some servers stream although nobody asked them to.
-
-    Raises:
-        EndpointError: the stream has no end, or is none.
-    """
-    content: list[str] = []
-    tokens = {"prompt_tokens": 0, "completion_tokens": 0}
-    finished = False
-    for line in text.splitlines():
-        data = line.removeprefix("data:").strip()
-        if not line.startswith("data:") or data == "[DONE]":
-            continue
-        chunk = json.loads(data)
-        for choice in chunk.get("choices") or []:
-            content.append((choice.get("delta") or {}).get("content") or "")
-            finished = finished or choice.get("finish_reason") is not None
-        tokens |= {key: count for key, count in (chunk.get("usage") or {}).items() if key in tokens}
-    if not finished:
-        raise EndpointError(f"neither a chat completion nor a whole stream of one: {text[:200]!r}")
-    return Reply("".join(content), **tokens)
+    """Every server refuses all requests, or stays out of reach after all retries."""
 
 
 def endpoints(settings: Settings) -> Asker:
     """Return who asks these servers.
 
-    It raises :class:`EndpointError` if a request failed for good. Replies that had arrived were kept; so are those of
+    A request goes to the server with the fewest in flight. A server that fails for good is given up, and the others do
+    its work. :class:`EndpointError` is raised when none is left. Replies that had arrived were kept; so are those of
     the requests in flight, which are waited for, because they are paid for.
     """
 
@@ -126,40 +36,93 @@ def endpoints(settings: Settings) -> Asker:
     return ask
 
 
+class _Pool:
+    """The servers that are left, and what each of them refused before it answered anything.
+
+    A question that is refused, by a server's content filter for instance, is refused again by every later run; so
+    the refusal is kept as its reply. But a server that refuses everything was asked wrongly, and nothing is kept.
+    """
+
+    def __init__(self, settings: Settings, keep: Keep) -> None:
+        self.servers = [Server(url, settings) for url in settings.urls]
+        self._left = list(self.servers)
+        self._refused: dict[Server, list[tuple[Asked, Reply]]] = {server: [] for server in self.servers}
+        self._keep = keep
+        self.failures: list[str] = []
+
+    def next(self) -> Server | None:
+        """Return the server with the fewest requests in flight, or None if none is left."""
+        return min(self._left, key=lambda server: server.in_flight, default=None)
+
+    def give_up(self, server: Server, reason: str) -> None:
+        """Ask a server no more."""
+        if server not in self._left:
+            return
+        self._left.remove(server)
+        self.failures.append(f"{server.url}: {reason}")
+        if self._left:
+            note(f"{server.url}: given up: {reason}; {len(self._left)} of {len(self.servers)} servers left")
+
+    def answered(self, server: Server, asked: Asked, reply: Reply) -> None:
+        """Keep an answer, and what the server refused before: it was no fault of the settings."""
+        for refusal in self._refused[server]:
+            self._keep(*refusal)
+        self._refused[server].clear()
+        self._keep(asked, reply)
+
+    def refused(self, server: Server, asked: Asked, reason: str) -> None:
+        """Keep a refusal, as soon as the server has answered anything."""
+        refusals = self._refused[server]
+        refusals.append((asked, Reply("", 0, 0, lack="refused by the server")))
+        if server.answers:
+            note(f"{server.url}: refuses one question ({asked.key}): {reason}")
+            self._keep(*refusals.pop())
+        elif len(refusals) >= REFUSALS_OF_A_SERVER:
+            self.give_up(server, reason)
+
+    def unanswered(self) -> str | None:
+        """Return who refused something and never answered anything, or None."""
+        return next((server.url for server, refusals in self._refused.items() if refusals), None)
+
+
 async def _ask_all(requests: Sequence[Asked], settings: Settings, keep: Keep, title: str) -> None:
     """Ask every request; ``keep`` gets each reply as soon as it arrives.
 
     Raises:
-        EndpointError: a request failed for good.
+        EndpointError: no server is left.
     """
-    servers = [_Server(url, settings) for url in settings.urls]
     places = asyncio.Semaphore(settings.concurrency)
-    failure: EndpointError | None = None
     with progress() as display:
-        task = display.add_task(title, total=len(requests))
+        pace = Pace(title, len(requests), display)
 
-        async def one(index: int, asked: Asked) -> None:
-            nonlocal failure
+        def keep_and_count(asked: Asked, reply: Reply) -> None:
+            keep(asked, reply)
+            pace.add(reply)
+
+        pool = _Pool(settings, keep_and_count)
+
+        async def one(asked: Asked) -> None:
             async with places:
-                if failure is not None:
-                    return
-                server = servers[index % len(servers)]
-                try:
-                    reply = await server.ask(asked)
-                except Exception as error:  # the client's own retries are over; whatever it is, it is final
-                    failure = failure or EndpointError(
-                        f"{server.url}: {type(error).__name__}: {error}; what had arrived is kept, run the same "
-                        "command again to continue"
-                    )
-                    return
-                keep(asked, reply)
-                display.advance(task)
+                while (server := pool.next()) is not None:
+                    try:
+                        pool.answered(server, asked, await server.ask(asked))
+                        break
+                    except RefusedError as refusal:
+                        pool.refused(server, asked, str(refusal))
+                        break
+                    except ServerError as error:
+                        pool.give_up(server, str(error))
 
-        jobs: list[Awaitable[None]] = [one(index, asked) for index, asked in enumerate(requests)]
+        jobs: list[Awaitable[None]] = [one(asked) for asked in requests]
         try:
             await asyncio.gather(*jobs)
         finally:
-            for server in servers:
+            for server in pool.servers:
                 await server.client.close()
-    if failure is not None:
-        raise failure
+    missing = len(requests) - pace.replies
+    if missing:
+        reasons = pool.failures or [f"{pool.unanswered()}: refuses every question"]
+        raise EndpointError(
+            "\n".join(reasons) + f"\n{missing} of {len(requests)} replies are missing; what had arrived is kept, "
+            "run the same command again to continue"
+        )

@@ -26,25 +26,43 @@ class Journal:
             be those that this run asks for.
 
     Raises:
-        UsageError: the file belongs to a run with other settings, which are named.
+        UsageError: another run has the file open, or it belongs to one with other settings, which are named.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         self.entries: dict[str, dict[str, Any]] = {}
-        lines = path.read_bytes().split(b"\n") if path.is_file() else []
-        # What follows the last newline is empty, or was cut off.
-        complete = lines[:-1]
-        if complete:
-            self._read(complete, settings)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("r+b" if path.is_file() else "w+b")
+        # Appending creates the file; reading and cutting it need the other mode.
+        path.open("ab").close()
+        self._file = path.open("r+b")
+        try:
+            self._lock()
+            # What follows the last newline is empty, or was cut off.
+            complete = self._file.read().split(b"\n")[:-1]
+            if complete and not self._read(complete, settings):
+                complete = []
+        except BaseException:
+            self._file.close()
+            raise
         self._file.truncate(sum(len(line) + 1 for line in complete))
         self._file.seek(0, os.SEEK_END)
         if not complete:
             self._append({"settings": dict(settings)})
 
-    def _read(self, lines: list[bytes], settings: Mapping[str, Any]) -> None:
+    def _lock(self) -> None:
+        """Keep a second run away as long as the file is open; a killed run's lock is gone with it."""
+        try:
+            import fcntl
+        except ImportError:  # there are no such locks on Windows
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{self.path}: another run is writing it; choose another output") from error
+
+    def _read(self, lines: list[bytes], settings: Mapping[str, Any]) -> bool:
+        """Take over what is there; return whether there is anything worth keeping."""
         try:
             head, *rows = [json.loads(line) for line in lines]
             kept = head["settings"]
@@ -52,12 +70,15 @@ class Journal:
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{self.path}: is no journal of an unfinished run ({error!r}); delete it") from error
         wanted = json.loads(json.dumps(dict(settings)))
+        if kept != wanted and not rows:
+            return False
         if kept != wanted:
             changed = sorted(key for key in kept.keys() | wanted.keys() if kept.get(key) != wanted.get(key))
             raise UsageError(
                 f"{self.path}: an unfinished run with other settings is there ({', '.join(changed)}); "
                 "finish it with its own settings, or delete the file to start over"
             )
+        return True
 
     def record(self, key: str, **content: Any) -> None:
         """Keep one answer under its key."""

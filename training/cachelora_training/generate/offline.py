@@ -8,6 +8,7 @@ from typing import Any
 from cachelora.errors import UsageError
 from cachelora.terminal import progress
 
+from cachelora_training.generate.pace import Pace
 from cachelora_training.generate.requests import Asked, Asker, Keep, Reply
 
 __all__ = ["offline"]
@@ -41,7 +42,7 @@ def offline(model: str, *, seed: int, temperature: float = 0.8, max_tokens: int 
 
     def ask(requests: Sequence[Asked], keep: Keep, title: str) -> None:
         with progress() as display:
-            task = display.add_task(title, total=len(requests))
+            pace = Pace(title, len(requests), display)
             for start in range(0, len(requests), CHUNK):
                 chunk = requests[start : start + CHUNK]
                 sampling = [
@@ -56,7 +57,13 @@ def offline(model: str, *, seed: int, temperature: float = 0.8, max_tokens: int 
                 outputs = engine.chat([asked.messages for asked in chunk], sampling, use_tqdm=False)
                 for asked, output in zip(chunk, outputs, strict=True):
                     (answer, *_) = output.outputs
-                    keep(asked, Reply(answer.text, len(output.prompt_token_ids or ()), len(answer.token_ids)))
-                display.advance(task, len(chunk))
+                    reply = Reply(
+                        answer.text,
+                        len(output.prompt_token_ids or ()),
+                        len(answer.token_ids),
+                        lack="cut off at --max-tokens" if answer.finish_reason == "length" else "",
+                    )
+                    keep(asked, reply)
+                    pace.add(reply)
 
     return ask

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from cachelora_training.domains import Domain
 
-__all__ = ["ANSWER_SCHEMA", "OPINION_SCHEMA", "Answer", "answer_of", "messages_for", "opinion_messages", "prompt_hash"]
+__all__ = [
+    "ANSWER_SCHEMA",
+    "OPINION_SCHEMA",
+    "Answer",
+    "Opinion",
+    "answer_of",
+    "messages_for",
+    "opinion_messages",
+    "opinion_of",
+    "prompt_hash",
+]
+
+Form = TypeVar("Form", bound=BaseModel)
 
 KINDS_EXPLAINED = {
     "entity": "another thing of the same type (drug, product, person's role, library)",
@@ -36,6 +48,20 @@ class Answer(BaseModel):
 
     positive: str
     negative: str
+
+
+class Opinion(BaseModel):
+    """What the model thinks of a finished row."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    positive_same: bool
+    negative_same: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it confirms the row's labels."""
+        return self.positive_same and not self.negative_same
 
 
 def _schema(name: str, properties: dict[str, Any]) -> dict[str, Any]:
@@ -112,14 +138,26 @@ def opinion_messages(anchor: str, positive: str, negative: str) -> list[dict[str
 def answer_of(content: str) -> Answer | None:
     """Return the answer in a reply, or None where there is none.
 
-    Servers without structured output may wrap the object in prose or in a code block.
+    Servers without structured output may wrap the object in prose or in a code block, and models that think aloud write
+    drafts before it: the last whole answer counts.
     """
-    start, end = content.find("{"), content.rfind("}")
-    if start < 0 or end < start:
-        return None
-    try:
-        answer = Answer.model_validate_json(content[start : end + 1])
-    except ValidationError:
+    answer = _last(content, Answer)
+    if answer is None:
         return None
     positive, negative = (" ".join(text.split()) for text in (answer.positive, answer.negative))
     return Answer(positive=positive, negative=negative) if positive and negative else None
+
+
+def opinion_of(content: str) -> Opinion | None:
+    """Return the second opinion in a reply, or None where there is none."""
+    return _last(content, Opinion)
+
+
+def _last(content: str, form: type[Form]) -> Form | None:
+    decoder = json.JSONDecoder()
+    for start in reversed([place for place, character in enumerate(content) if character == "{"]):
+        try:
+            return form.model_validate(decoder.raw_decode(content, start)[0], strict=True)
+        except ValueError:  # no JSON, or of another form
+            continue
+    return None

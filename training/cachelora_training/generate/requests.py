@@ -20,11 +20,18 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model answered, and what it cost in tokens."""
+    """What a model answered, and what it cost in tokens.
+
+    Attributes:
+        content: The text; empty where there is none.
+        prompt_tokens, completion_tokens: As the server counts them; 0 where it does not.
+        lack: Why the text can't be whole: cut off at the longest reply, or refused by the server; empty if it is.
+    """
 
     content: str
     prompt_tokens: int
     completion_tokens: int
+    lack: str = ""
 
 
 Keep = Callable[[Asked, Reply], None]

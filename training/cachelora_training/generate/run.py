@@ -27,6 +27,7 @@ from cachelora_training.generate.prompt import (
     answer_of,
     messages_for,
     opinion_messages,
+    opinion_of,
     prompt_hash,
 )
 from cachelora_training.generate.queries import read_queries
@@ -39,6 +40,7 @@ __all__ = ["Job", "generate_from_model", "generate_from_rules"]
 
 Row = dict[str, str]
 TEXTS = ("anchor", "positive", "negative")
+NO_RULE = "no rule of this kind applies"
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,9 @@ def generate_from_model(
         "prompt_sha256": hashed,
         "temperature": temperature,
     }
+    many = len(samples) / (len({sample.query.text for sample in samples}) * len(job.domain.kinds))
+    if many > 1:
+        note(f"more samples than questions and kinds of near miss: each is asked for {many:.1f} times")
     journal = Journal(job.output.with_name(f"{job.output.name}.journal"), identity)
     with journal:
         asked_now = _ask_missing(
@@ -133,9 +138,10 @@ def generate_from_model(
         )
         rows: list[Row] = []
         for sample in samples:
-            answer = answer_of(journal.entries[f"sample {sample.number}"]["content"])
+            entry = journal.entries[f"sample {sample.number}"]
+            answer = answer_of(entry["content"])
             if answer is None:
-                filters.refuse("no JSON answer")
+                filters.refuse(entry.get("lack") or "no JSON answer")
             elif filters.admit(sample.query.text, answer.positive, answer.negative):
                 rows.append(_row(sample, answer, job.domain_name, model=model, prompt=hashed))
         if second_opinion:
@@ -179,14 +185,10 @@ def _second_opinion(rows: list[Row], ask: Asker, journal: Journal, filters: Filt
     asked_now = _ask_missing(requests, ask, journal, "second opinion")
     kept = []
     for row, asked in zip(rows, requests, strict=True):
-        content = journal.entries[asked.key]["content"]
-        try:
-            opinion = json.loads(content[content.find("{") : content.rfind("}") + 1])
-            agrees = opinion["positive_same"] is True and opinion["negative_same"] is False
-        except (ValueError, KeyError, TypeError):
+        opinion = opinion_of(journal.entries[asked.key]["content"])
+        if opinion is None:
             filters.refuse("no JSON opinion")
-            continue
-        if agrees:
+        elif opinion.agrees:
             kept.append(row)
         else:
             filters.refuse("second opinion disagrees")
@@ -196,7 +198,8 @@ def _second_opinion(rows: list[Row], ask: Asker, journal: Journal, filters: Filt
 def generate_from_rules(job: Job) -> dict[str, Any]:
     """Make up to ``job.count`` triplets by minimal edits of the questions; the same job gives the same file.
 
-    A question to which no rule applies is passed over, so fewer rows than asked for may come out.
+    A question to which no rule applies is passed over, so fewer rows than asked for may come out. ``tried`` is how many
+    questions were tried, each with one kind at a time: as many as were written and refused together.
 
     Raises:
         RowsError, OutputExistsError: as :func:`generate_from_model`.
@@ -210,18 +213,21 @@ def generate_from_rules(job: Job) -> dict[str, Any]:
     filters = job.filters()
     started = time.monotonic()
     rows: list[Row] = []
+    tried = 0
     # Every question with every kind is the most that rules can make.
     for sample in plan_samples(queries, kinds, len(queries) * len(kinds), seed=job.seed):
         if len(rows) == job.count:
             break
+        tried += 1
         negative = near_miss(sample.query.text, sample.kind)
         if negative is None:
+            filters.refuse(NO_RULE)
             continue
         answer = Answer(positive=rewording(sample.query.text), negative=negative)
         if filters.admit(sample.query.text, answer.positive, answer.negative):
             rows.append(_row(sample, answer, job.domain_name, model="rules", prompt="-"))
     _write(job.output, rows)
-    return _facts(job, rows, filters, started)
+    return _facts(job, rows, filters, started) | {"tried": tried}
 
 
 def _row(sample: Sample, answer: Answer, domain: str, *, model: str, prompt: str) -> Row:
