@@ -39,6 +39,7 @@ def test_help_lists_every_command_without_importing_pytorch():
         "evaluate",
         "calibrate",
         "compare",
+        "review",
         "try",
         "replay",
         "pipeline",
@@ -66,6 +67,8 @@ def test_bad_usage_is_2_and_failure_is_1(tmp_path):
     assert said.startswith("error: ")
     assert "cachelora.json" in said
     assert "Traceback" not in said
+    # What only the command itself can see is bad usage too.
+    assert "owner/name" in run("pull", "nobody", code=2).stderr
 
 
 def test_embed_reads_arguments_and_stdin(tiny):

@@ -45,6 +45,34 @@ def test_token_counts_and_truncation(tiny):
     assert encoded.truncated.any()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("piece", ["reset my password, ", "密码", ","])
+def test_a_long_text_needs_little_memory(tiny, piece):
+    """Eight megabytes are counted to the last token, in the memory of a few of their pieces."""
+    program = f"""
+import re
+from pathlib import Path
+from cachelora import Embedder
+
+def most():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+text = {piece!r} * (8_000_000 // len({piece!r}.encode()))
+with Embedder({str(tiny.bundle.with_name("bundle-int8"))!r}) as embedder:
+    one = embedder.encode_with_info([{piece!r}])
+    before = most()
+    found = embedder.encode_with_info([text])
+    print(most() - before, one.tokens[0], found.tokens[0], found.truncated[0])
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    special = 2
+    each = int(said[1]) - special
+    assert int(said[2]) == each * (8_000_000 // len(piece.encode())) + special
+    assert said[3] == "True"
+    # The text itself twice, and what a piece needs.
+    assert float(said[0]) < 48
+
+
 def test_shapes(tiny):
     with Embedder(tiny.bundle) as embedder:
         assert embedder.encode("one text").shape == (embedder.dimension,)

@@ -151,7 +151,7 @@ def test_a_cached_copy_does_not_hide_that_the_repository_is_gone(hub, machine, t
 
 @pytest.mark.parametrize("name", ["medical", "owner/", "owner/name@", "../etc/passwd", "https://hub/owner/name"])
 def test_a_name_of_another_form_is_refused_before_the_hub_is_asked(hub, machine, name):
-    assert "owner/name" in machine.run("pull", name, code=1).stderr
+    assert "owner/name" in machine.run("pull", name, code=2).stderr
     assert hub.requests == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from cachelora.errors import CacheloraError
+from cachelora.errors import CacheloraError, UsageError
 
 __all__ = ["main"]
 
@@ -20,13 +20,15 @@ def main() -> None:
         fail('the command line needs typer and rich: pip install "cachelora[cli]"')
     try:
         build_application()()
+    except UsageError as error:
+        fail(str(error), status=2)
     except CacheloraError as error:
         fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def fail(message: str) -> NoReturn:
-    """Print one error to stderr and exit with status 1."""
+def fail(message: str, status: int = 1) -> NoReturn:
+    """Print one error to stderr and exit."""
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(status)

@@ -120,9 +120,9 @@ def test_two_models_are_measured_and_compared(adapter, base, bundle, test_file, 
     # The bundle is the adapter, merged and in int8: nearly equal.
     assert all(abs(one["difference"]) < 0.1 for one in facts["comparisons"] if one["measure"] == "margin")
     code, _, error = command(monkeypatch, capsys, "compare", adapter, bundle)
-    assert code == 1
+    assert code == 2
     assert "--test-file" in error
-    assert command(monkeypatch, capsys, "compare", Path(test_file).parent, bundle, "--test-file", test_file)[0] == 1
+    assert command(monkeypatch, capsys, "compare", Path(test_file).parent, bundle, "--test-file", test_file)[0] == 2
 
 
 @pytest.fixture

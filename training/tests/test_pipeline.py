@@ -325,7 +325,7 @@ def test_a_missing_export_names_what_brings_it(plan, tmp_path):
         f"sys.argv = {['cachelora', *command(plan, tmp_path)[3:]]!r}\nmain()\n"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ)
-    assert said.returncode == 1
+    assert said.returncode == 2
     assert "pip install cachelora-export" in said.stderr
     assert not plan.output.exists()
 
