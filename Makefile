@@ -139,6 +139,9 @@ $(BENCH)/questions.jsonl: $(wildcard training/data/*/train.jsonl)
 	mkdir -p $(@D)
 	cat $^ > $@
 
+# As a person writes it; elsewhere its whole path stands.
+build/bench/6-layers/cachelora.json: $(BENCH)/6-layers/cachelora.json ;
+
 $(BENCH)/6-layers/cachelora.json: adapters/multi-domain/adapter_model.safetensors | $(BUILD)/.native
 	$(VENV)/bin/cachelora export --base-model builtin:all-MiniLM-L6-v2 --adapter adapters/multi-domain --output $(@D) --force
 
@@ -396,11 +399,15 @@ test-asan: $(TINY)/golden.json
 	target/asan/misuse $(TINY)/bundle-int8 --panics --no-memory --no-fork
 	target/asan/misuse $(TINY)/bundle --panics --no-memory --no-fork --opens 100
 
+# The sanitizer's runtime is the Rust toolchain's: that of an older clang lacks functions that newer compilers call.
+TSAN_RUNTIME = $(shell rustc +nightly --print sysroot)/lib/rustlib/$(HOST)/lib/librustc-nightly_rt.tsan.a
+
 # A child of a process with threads may have none of its own under this sanitizer. ONNX Runtime is not built with it, so
 # what its threads share looks like a race; the fused encoder is what it is for.
 test-tsan: $(TINY)/golden.json
 	$(call sanitizer,tsan,thread)
-	clang $(C_STRICT) -O1 -g -fsanitize=thread tests/c/misuse.c -o target/tsan/misuse $(call SANITIZED,tsan)
+	clang $(C_STRICT) -O1 -g -fsanitize=thread -fno-sanitize-link-runtime tests/c/misuse.c -o target/tsan/misuse \
+		$(call SANITIZED,tsan) -Wl,--whole-archive $(TSAN_RUNTIME) -Wl,--no-whole-archive -Wl,--export-dynamic -lrt
 	TSAN_OPTIONS=halt_on_error=1 target/tsan/misuse $(TINY)/bundle-int8 --panics --no-memory --no-fork --opens 100
 
 # make test-valgrind   runs the C tests and 1,000 opens and closes under valgrind, which knows no AVX-512

@@ -144,6 +144,11 @@ def test_the_backend_can_be_chosen(tiny):
         for backend in ("auto", "fused", "onnxruntime")
     ]
     assert rows[0] == rows[1] != rows[2]
+    namespaces = [
+        json.loads(run("doctor", int8, "--backend", backend, "--json").stdout)["bundle"]["fingerprint"]
+        for backend in ("auto", "fused", "onnxruntime")
+    ]
+    assert namespaces[0] == namespaces[1] != namespaces[2]
     assert float(run("similarity", int8, "a", "a", "--backend", "fused").stdout) > 0.999
     assert "int8" in run("embed", tiny.bundle, "a", "--backend", "fused", code=1).stderr
     run("embed", int8, "a", "--backend", "quantum", code=2)

@@ -220,6 +220,14 @@ def test_a_body_that_does_not_arrive_is_given_up(tiny):
         assert connection.recv(100).startswith(b"HTTP/1.1 408")
 
 
+def test_a_head_that_does_not_arrive_is_given_up(tiny):
+    with serving(fused(tiny), "--head-timeout", 0.2) as running:
+        for sent in (b"", b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nConte"):
+            with socket.create_connection(("127.0.0.1", running.port), timeout=20) as connection:
+                connection.sendall(sent)
+                assert connection.recv(1) == b""
+
+
 def test_health_and_metrics(server):
     assert server.ask("GET", "/healthz")[::2] == (200, "ok\n")
 

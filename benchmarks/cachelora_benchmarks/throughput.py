@@ -71,10 +71,12 @@ def measure_throughput(
     """
     embedders = {count: Embedder(bundle, threads=count, backend=backend) for count in threads}
     first = next(iter(embedders.values()))
+    # The bundle's, whichever encoder was asked for.
+    manifest = json.loads((bundle / "cachelora.json").read_text(encoding="utf-8"))
     tokens = first.encode_with_info(texts[:1024]).tokens
     facts: dict[str, Any] = {
         "machine": describe_machine(),
-        "bundle": {"name": bundle.resolve().name, "fingerprint": first.fingerprint},
+        "bundle": {"name": bundle.resolve().name, "fingerprint": manifest["fingerprint"]},
         "backend": first.backend,
         "kernel": first.kernel,
         "texts": len(texts),

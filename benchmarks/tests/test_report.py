@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -15,9 +16,9 @@ import pytest
 from cachelora.errors import UsageError
 from cachelora_benchmarks.report.collect import Collected, Model, read_latency
 from cachelora_benchmarks.report.figures import UNIT, percent, threshold_for, to_units, wrong_hits_at_hits
-from cachelora_benchmarks.report.write import decision, page, shown_figures, write_report
-from cachelora_training.measures import Similarities
-from cachelora_training.rows import Triplet
+from cachelora_benchmarks.report.write import decision, page, shown_figures, sides_of, signed, write_report
+from cachelora_training.errors import RowsError
+from cachelora_training.evaluate.pairs import Pairs, read_pairs
 
 HOSTILE = [
     "</script><script>document.title = 'owned'</script>",
@@ -28,38 +29,57 @@ HOSTILE = [
 WIDTH_OF_A_PHONE = 360
 
 
-def triplets(count: int) -> list[Triplet]:
-    return [
-        Triplet(
-            anchor=f"{HOSTILE[number % 4]} {number}",
-            positive=f"same {HOSTILE[(number + 1) % 4]} {number}",
-            negative=f"other {HOSTILE[(number + 2) % 4]} {number} {'unbroken' * 30 if number == 1 else ''}",
-            domain=("law", "all", "<b>x</b>")[number % 3],
-            kind=("number", "part_whole")[number % 2],
-            source=f"/somewhere/private/law/test.jsonl:{number + 1}",
+def rows(count: int) -> list[dict[str, object]]:
+    """Triplets, and labelled pairs of one domain with more near misses than same answers."""
+    texts = [
+        (
+            f"{HOSTILE[number % 4]} {number}",
+            f"same {HOSTILE[(number + 1) % 4]} {number}",
+            f"other {HOSTILE[(number + 2) % 4]} {number} {'unbroken' * 30 if number == 1 else ''}",
         )
         for number in range(count)
     ]
+    found: list[dict[str, object]] = [
+        {
+            "anchor": anchor,
+            "positive": positive,
+            "negative": negative,
+            "domain": ("law", "all", "<b>x</b>")[number % 3],
+            "kind": ("number", "part_whole")[number % 2],
+        }
+        for number, (anchor, positive, negative) in enumerate(texts)
+    ]
+    # Their anchors come again, as a bound must notice.
+    for number, (anchor, _, _) in enumerate(texts[:40]):
+        found.append({"a": anchor, "b": f"lone {number}", "label": int(number % 4 == 0), "domain": "lone"})
+    return found
 
 
 @pytest.fixture(scope="module")
-def collected() -> Collected:
-    random = np.random.default_rng(7)
-    rows = triplets(160)
+def pairs(tmp_path_factory) -> Pairs:
+    # The directory of it is nobody's business.
+    path = tmp_path_factory.mktemp("private") / "law" / "test.jsonl"
+    path.parent.mkdir()
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows(160)), encoding="utf-8")
+    return read_pairs([str(path)])
 
-    def similarities(positive: float, negative: float) -> Similarities:
-        return Similarities(
-            *(random.normal(mean, 0.1, len(rows)).clip(-1, 1).astype("f4") for mean in (positive, negative))
-        )
+
+@pytest.fixture(scope="module")
+def collected(pairs) -> Collected:
+    random = np.random.default_rng(7)
+
+    def cosines(positive: float, negative: float) -> np.ndarray:
+        means = np.where(pairs.label == 1, positive, negative)
+        return random.normal(means, 0.1).clip(-1, 1).astype("f4")
 
     entry = {"max_false_hit_rate": 0.05, "threshold": 0.8, "negatives": 160, "false_hits": 3, "positives": 160}
     return Collected(
-        rows=rows,
+        pairs=pairs,
         models=(
-            Model("Base model", "<i>base</i>", similarities(0.7, 0.68), [("weights", "ab" * 32)]),
-            Model("Bundle", "tuned</title>", similarities(0.85, 0.6), [("seed", "0")]),
+            Model("Base model", "<i>base</i>", cosines(0.7, 0.68), [("weights", "ab" * 32)]),
+            Model("Bundle", "tuned</title>", cosines(0.85, 0.6), [("seed", "0")]),
         ),
-        data=[{"name": "law/test.jsonl", "sha256": "cd" * 32, "rows": len(rows)}],
+        data=[{"name": "law/test.jsonl", "sha256": "cd" * 32, "rows": len(pairs.rows)}],
         calibration={
             "method": "fixed-sequence exact binomial",
             "confidence": 0.95,
@@ -77,9 +97,7 @@ def collected() -> Collected:
 
 
 def units(collected: Collected):
-    return tuple(
-        (to_units(model.similarities.positive), to_units(model.similarities.negative)) for model in collected.models
-    )
+    return tuple(sides_of(collected.pairs, model.cosines) for model in collected.models)
 
 
 # --- the arithmetic -------------------------------------------------------------------------------------------------
@@ -108,13 +126,53 @@ def test_the_slider_begins_at_the_lowest_threshold_within_the_rate():
     assert (negative >= found).mean() <= 0.05 < (negative >= found - 100).mean()
 
 
+def test_a_bound_counts_pairs_without_a_common_question(collected, pairs):
+    """160 near misses of the triplets, and 30 more of which each has an anchor in common with one of those."""
+    assert (pairs.label == 0).sum() == 190
+    shown = shown_figures(pairs, *units(collected), UNIT)["after.bound"]
+    # None of them reaches 1, so the bound is a matter of their number alone.
+    assert shown.startswith(f"{100 * (1 - 0.05 ** (1 / 160)):.1f}")
+
+
+def test_numbers_have_one_form(collected):
+    html, _ = page(collected)
+    assert re.search(r"calibrated: at most 5\u202f% wrong hits, 95\u202f% confidence", html)
+    assert (signed(-0.0423), signed(0.5), signed(None)) == ("\u22120.042", "+0.500", "–")
+    # Half of a per cent is not none.
+    strict = copy.deepcopy(collected.calibration)
+    strict["domains"]["all"][0]["max_false_hit_rate"] = 0.005
+    assert "at most 0.5\u202f% wrong" in page(dataclasses.replace(collected, calibration=strict))[0]
+
+
+def test_the_limit_is_explained_and_no_peer(collected):
+    assert "dashed bar" not in page(collected)[0]
+    engines = {**collected.latency["latency"]["8"], "limit": {"p5": 1, "median": 1, "p95": 1}}
+    html, _ = page(dataclasses.replace(collected, latency={"latency": {"8": engines}}))
+    assert "The dashed bar is a limit" in html
+    assert html.count('class="bar limit"') == 1
+
+
+def test_groups_without_near_misses_have_no_margin(collected, pairs):
+    chosen = np.where(pairs.domain == "lone", pairs.label == 1, True)
+    columns = {
+        field.name: np.array(value)[chosen] if len(value := getattr(pairs, field.name)) == len(pairs) else value
+        for field in dataclasses.fields(pairs)
+    }
+    models = tuple(dataclasses.replace(model, cosines=model.cosines[chosen]) for model in collected.models)
+    html, facts = page(dataclasses.replace(collected, pairs=Pairs(**columns), models=models))
+    assert re.search(r'<th scope="row">lone</th><td>10</td><td>–</td><td>–</td>', html)
+    assert (facts["positives"], facts["negatives"]) == (170, 160)
+    assert "51.5" in re.findall(r"([\d.]+)\u202f% of these pairs should hit", html)
+
+
 # --- the file -------------------------------------------------------------------------------------------------------
 
 
 def test_the_page_has_no_address_directory_or_date_and_is_the_same_twice(collected):
     html, _ = page(collected)
     assert html == page(collected)[0]
-    assert "/somewhere/private" not in html
+    assert "private" not in html
+    assert "law/test.jsonl:" in html
     assert re.findall(r"(?:https?:)?//[a-z]", html) == []
 
 
@@ -136,7 +194,7 @@ def test_a_bundle_and_an_adapter_give_the_same_report(tiny, tmp_path):
     )
     served = write_report([str(rows)], tmp_path / "a.html", bundle=tiny / "bundle", base_model=str(tiny / "base"))
     tuned = write_report([str(rows)], tmp_path / "b.html", base_model=str(tiny / "base"), adapter=str(tiny / "adapter"))
-    assert served["triplets"] == tuned["triplets"] > 0
+    assert served["positives"] == served["negatives"] == tuned["negatives"] == 3
     cosines = [
         json.loads(re.findall(r'id="data">(.*?)</script>', (tmp_path / name).read_text(encoding="utf-8"))[0])["models"]
         for name in ("a.html", "b.html")
@@ -149,6 +207,13 @@ def test_a_bundle_and_an_adapter_give_the_same_report(tiny, tmp_path):
 def test_what_can_not_be_reported_says_why(tiny, tmp_path):
     with pytest.raises(UsageError, match="--bundle or --adapter"):
         write_report(["x.jsonl"], tmp_path / "a.html", base_model=str(tiny / "base"))
+    for where, why in ((tmp_path, "is a directory"), (Path(__file__) / "a.html", "can't be written")):
+        with pytest.raises(UsageError, match=why):
+            write_report(["x.jsonl"], where, bundle=tiny / "bundle")
+    alike = tmp_path / "alike.jsonl"
+    alike.write_text(json.dumps({"a": "one", "b": "two", "label": 1}))
+    with pytest.raises(RowsError, match="none of 1 pairs has another answer"):
+        write_report([str(alike)], tmp_path / "a.html", bundle=tiny / "bundle", base_model=str(tiny / "base"))
     other = tmp_path / "other.json"
     other.write_text('{"latency": {"8": {"ours": {"median": 1}}}}')
     with pytest.raises(UsageError, match=r"other\.json.*p5.*bench latency"):
@@ -225,7 +290,7 @@ def test_without_a_script_the_first_figures_are_there(open_page, collected, scri
             found.setdefault(one.get_attribute("data-figure"), set()).add(one.text_content())
         assert opened.locator("#threshold").is_disabled()
         assert opened.locator("noscript").count() == 1
-    expected = shown_figures(collected.rows, *units(collected), 80_000)
+    expected = shown_figures(collected.pairs, *units(collected), 80_000)
     assert len(found) > 10
     assert found == {name: {expected[name]} for name in found}
 
@@ -237,7 +302,7 @@ def test_every_figure_follows_the_slider_and_equals_pythons(open_page, collected
     for threshold in (low, 55_500, 71_300, 80_100, 93_000, UNIT):
         opened.locator("#threshold").fill(str(threshold))
         settle(opened)
-        expected = shown_figures(collected.rows, *units(collected), threshold)
+        expected = shown_figures(collected.pairs, *units(collected), threshold)
         found = figures_of(opened)
         assert found == {name: {expected[name]} for name in before}
         for cosine, same, kind, words in opened.eval_on_selector_all(
@@ -270,7 +335,7 @@ def test_hostile_texts_stay_texts(open_page, collected):
     assert opened.locator("script").count() == 2
     assert opened.locator("img, i, u, [onerror], [onfocus]").count() == 0
     shown = set(opened.locator(".texts p:first-child").all_text_contents())
-    assert shown <= {row.anchor for row in collected.rows}
+    assert shown <= set(collected.pairs.first)
     assert {text.rpartition(" ")[0] for text in shown} >= set(HOSTILE[:2])
 
 
@@ -288,6 +353,15 @@ def test_nothing_is_wider_than_the_window(open_page, width):
         )
         == []
     )
+
+
+def test_neighbouring_charts_stand_side_by_side(open_page):
+    opened = open_page(viewport={"width": 1280, "height": 900})
+    tops = opened.eval_on_selector_all(
+        "[aria-labelledby=tradeoffs] svg", "all => all.map(e => Math.round(e.getBoundingClientRect().top))"
+    )
+    assert len(tops) == 3
+    assert len(set(tops)) == 1
 
 
 # Relative luminance and contrast as WCAG 2 defines them.

@@ -79,6 +79,7 @@ func TestVectorsArePyTorchs(t *testing.T) {
 
 func TestBackends(t *testing.T) {
 	plain, int8 := filepath.Join(tiny(t), "bundle"), filepath.Join(tiny(t), "bundle-int8")
+	namespaces := map[string]string{}
 	for _, of := range []struct {
 		dir     string
 		chosen  Backend
@@ -97,6 +98,10 @@ func TestBackends(t *testing.T) {
 		if embedder.Backend() != of.backend || (embedder.Kernel() != "") != (of.backend == "fused") {
 			t.Errorf("%+v: backend %q, kernel %q", of, embedder.Backend(), embedder.Kernel())
 		}
+		namespaces[of.dir+embedder.Backend()] = embedder.Fingerprint()
+	}
+	if namespaces[int8+"fused"] == namespaces[int8+"onnxruntime"] {
+		t.Error("two encoders, whose vectors differ, have one fingerprint")
 	}
 	if _, err := Open(plain, WithBackend(BackendFused)); !errors.Is(err, ErrBundleInvalid) {
 		t.Errorf("no int8 weights: %v", err)

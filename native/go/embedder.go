@@ -201,8 +201,8 @@ func (e *Embedder) Backend() string { return e.backend }
 // computes.
 func (e *Embedder) Kernel() string { return e.kernel }
 
-// Fingerprint returns the namespace of the bundle's vectors: those of two fingerprints must never be
-// compared.
+// Fingerprint returns the namespace of the embedder's vectors: those of two fingerprints must never be
+// compared. BackendONNXRuntime has one of its own where the bundle's usual encoder is the fused one.
 func (e *Embedder) Fingerprint() string { return e.fingerprint }
 
 // Close waits for the calls in flight and frees the model. Later calls return [ErrClosed]; closing again

@@ -28,6 +28,7 @@ DISTRIBUTION_OF_COMMAND = {
     "fit-detector": "cachelora-training",
     "replay": "cachelora-training",
     "compare": "cachelora-training",
+    "review": "cachelora-training",
     "try": "cachelora-training",
     "pipeline": "cachelora-training",
     "export": "cachelora-export",

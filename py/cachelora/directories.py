@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cachelora.errors import OutputExistsError
+from cachelora.errors import OutputExistsError, UsageError
 
-__all__ = ["check_output", "complete_directory", "write_bytes_atomically", "write_text_atomically"]
+__all__ = ["check_output", "check_output_file", "complete_directory", "write_bytes_atomically", "write_text_atomically"]
 
 
 def check_output(output: Path, *, force: bool) -> None:
@@ -24,6 +24,23 @@ def check_output(output: Path, *, force: bool) -> None:
         raise OutputExistsError(f"{output}: is a file, a directory will be written")
     if output.exists() and any(output.iterdir()) and not force:
         raise OutputExistsError(f"{output}: is already there; choose another output or give --force")
+
+
+def check_output_file(output: Path) -> None:
+    """Refuse a file that can't be written, before any work is done; its directory is made.
+
+    Raises:
+        UsageError: ``output`` is a directory, or nothing can be written beside it.
+    """
+    if output.is_dir():
+        raise UsageError(f"{output}: is a directory, a file will be written")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # Permissions do not tell everything: a file system may be full or read-only.
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"{output}: can't be written: {error.strerror}") from error
 
 
 @contextmanager

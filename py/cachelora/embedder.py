@@ -182,7 +182,11 @@ class Embedder:
 
     @property
     def fingerprint(self) -> str:
-        """The namespace of this bundle's vectors: those of two fingerprints must never meet."""
+        """The namespace of this embedder's vectors: those of two fingerprints must never meet.
+
+        The manifest's, unless ``backend="onnxruntime"`` was asked for where the bundle has int8 weights: the two
+        encoders' vectors differ, so that one's is the SHA-256 of two lines, the manifest's and ``backend=onnxruntime``.
+        """
         return self._open().fingerprint
 
     @property

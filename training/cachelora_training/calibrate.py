@@ -16,10 +16,12 @@ from cachelora.errors import BundleInvalidError, BundleNotFoundError, UsageError
 from cachelora.terminal import note
 from numpy.typing import NDArray
 
-from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed, one_per_anchor
+from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed, without_common_questions
 from cachelora_training.directories import write_text_atomically
-from cachelora_training.evaluate.figures import groups_of
+from cachelora_training.evaluate.figures import compared_groups, groups_of
 from cachelora_training.evaluate.pairs import cosines, read_pairs
+from cachelora_training.evaluate.review import describe_reviews, read_review
+from cachelora_training.hashing import sha256_of_file
 from cachelora_training.measures import ALL_DOMAINS
 from cachelora_training.provenance import describe_data
 from cachelora_training.store_size import Vectors, counts_reaching, predicted_rate, rate_bound, threshold_for_store
@@ -40,12 +42,13 @@ def calibrate_bundle(
     simultaneous: bool = False,
     store_data: Sequence[str] = (),
     store_sizes: Sequence[int] = (),
+    reviewed: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Calibrate thresholds per domain and for all domains together; write them into the bundle.
 
-    The rows must not be those that the adapter was trained on, or the bound means nothing. Of rows with one anchor
-    one near miss counts, drawn with ``seed``.
+    The rows must not be those that the adapter was trained on, or the bound means nothing. Of near
+    misses with a question in common one counts, drawn with ``seed``.
 
     Args:
         bundle: What is calibrated.
@@ -55,6 +58,7 @@ def calibrate_bundle(
         simultaneous: Whether all bounds hold together with ``confidence``, instead of each by itself.
         store_data: Questions that share no answer with the rows, as a full cache would hold.
         store_sizes: For how many entries thresholds are also corrected; needs ``store_data``.
+        reviewed: Answered reviews (:mod:`cachelora_training.evaluate.review`); pairs with a wrong label are set aside.
         seed: Of the draws.
 
     Returns:
@@ -71,21 +75,22 @@ def calibrate_bundle(
             raise UsageError(f"{name} is {value}, a share between 0 and 1 was expected")
     if store_sizes and not store_data:
         raise UsageError("a store size was given without questions to fill the store; --store-data names them")
-    pairs = read_pairs(data, seed=seed)
+    pairs = read_pairs(data, seed=seed, judged=read_review(reviewed) if reviewed else None)
     crowd = read_unrelated(store_data, pairs.rows) if store_data else []
     same = pairs.label == 1
     chosen = np.zeros(len(pairs), dtype=bool)
     misses = np.flatnonzero(~same)
-    chosen[misses[one_per_anchor(pairs.anchor[misses], seed)]] = True
-    # A run that was killed below may have left a file that the manifest does not describe.
-    record_calibration(bundle, None)
+    chosen[misses[without_common_questions(pairs.anchor[misses], pairs.partner[misses], seed)]] = True
+    _forget_what_does_not_fit(bundle)
     with Embedder(bundle, threads=len(os.sched_getaffinity(0))) as embedder:
-        note(f"embedding {len(pairs)} pairs and {len(crowd)} stored questions with {embedder.backend}")
+        stored_too = f" and {len(crowd)} stored questions" if crowd else ""
+        note(f"embedding {len(pairs)} pairs{stored_too} with {embedder.backend}")
         cosine = cosines(embedder.encode, pairs)
         asked = embedder.encode([pairs.first[place] for place in np.flatnonzero(chosen)]) if crowd else None
         stored = embedder.encode(crowd) if crowd else None
     groups = groups_of(pairs, "domain", np.ones(len(pairs), dtype=bool))
-    claims = len(groups) * len(budgets)
+    # Where there is one domain, the whole is the same claim once more.
+    claims = len(compared_groups(groups)) * len(budgets)
     each = 1 - (1 - confidence) / claims if simultaneous else confidence
     domains: dict[str, list[dict[str, Any]]] = {name: [] for name in groups}
     missing: list[dict[str, Any]] = []
@@ -104,6 +109,7 @@ def calibrate_bundle(
         "confidence_of_each_claim": each,
         "seed": seed,
         "data": describe_data(data, pairs.rows),
+        **({"reviews": describe_reviews(reviewed), "set_aside": pairs.counts["set_aside"]} if reviewed else {}),
         "domains": domains,
         "not_calibrated": missing,
     }
@@ -151,18 +157,41 @@ def _why_not(negative: NDArray[np.float32], budget: float, confidence: float) ->
     assert least is not None
     rate = float((negative >= np.float32(GRID[0])).mean()) if len(negative) else 0.0
     needed = negatives_needed(budget, confidence, rate)
-    if len(negative) < least:
+    # Whether more would help is the first thing to know.
+    if needed is not None and len(negative) < least:
         reason = f"{len(negative)} near misses are too few for the claim"
-    elif needed is None:
-        reason = f"{rate:.1%} of the near misses reach even the highest threshold"
     else:
-        reason = f"{rate:.1%} of {len(negative)} near misses reach even the highest threshold"
+        reached = int((negative >= np.float32(GRID[0])).sum())
+        reason = f"{reached} of {len(negative)} near misses reach even the highest threshold, {GRID[0]}"
     return {
         "max_false_hit_rate": budget,
         "reason": reason,
         "negatives": len(negative),
         "negatives_needed": needed,
     }
+
+
+def _forget_what_does_not_fit(bundle: Path) -> None:
+    """Take away thresholds that would keep the bundle from being opened: not those of the manifest, or no JSON.
+
+    Those that fit stay until there are others: a bundle in use has thresholds while it is calibrated again, and keeps
+    them when that fails.
+    """
+    recorded = _manifest_of(bundle)["files"].get(CALIBRATION)
+    path = bundle / CALIBRATION
+    if recorded is None:
+        return
+    try:
+        json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        fits = sha256_of_file(path) == recorded["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        record_calibration(bundle, None)
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def record_calibration(bundle: Path, calibration: dict[str, Any] | None) -> None:
@@ -172,23 +201,31 @@ def record_calibration(bundle: Path, calibration: dict[str, Any] | None) -> None
     rather than with wrong ones. The fingerprint does not cover them, so a cache keeps its vectors.
     """
     path = bundle / MANIFEST
-    if not path.is_file():
-        raise BundleNotFoundError(f"{path}: no such file; `cachelora export` writes a bundle")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        files = dict(manifest["files"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleInvalidError(f"{path}: not a manifest: {error!r}") from error
+    manifest = _manifest_of(bundle)
+    files = dict(manifest["files"])
     if files.pop(CALIBRATION, None) is not None:
         _write_manifest(path, {**manifest, "files": files})
     if calibration is None:
         (bundle / CALIBRATION).unlink(missing_ok=True)
         return
-    text = json.dumps(calibration, indent=2, ensure_ascii=False) + "\n"
+    # A NaN is no JSON, and would keep the bundle from being opened.
+    text = json.dumps(calibration, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_text_atomically(bundle / CALIBRATION, text)
     encoded = text.encode()
     files[CALIBRATION] = {"size": len(encoded), "sha256": hashlib.sha256(encoded).hexdigest()}
     _write_manifest(path, {**manifest, "files": dict(sorted(files.items()))})
+
+
+def _manifest_of(bundle: Path) -> dict[str, Any]:
+    path = bundle / MANIFEST
+    if not path.is_file():
+        raise BundleNotFoundError(f"{path}: no such file; `cachelora export` writes a bundle")
+    try:
+        manifest = dict(json.loads(path.read_text(encoding="utf-8")))
+        dict(manifest["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleInvalidError(f"{path}: not a manifest: {error!r}") from error
+    return manifest
 
 
 def _write_manifest(path: Path, manifest: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ correction for their number.
 
 The bound is that of one claim, a budget in a domain. Whoever needs several to hold together divides 1 - confidence by
 their number (Bonferroni); `calibrate_bundle` does so on request. It assumes that near misses are drawn independently:
-rows with a common anchor are not, so only one of them may be given.
+pairs with a common question are not, so only one of them may be given (:func:`without_common_questions`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GRID", "CalibratedThreshold", "calibrate_threshold", "negatives_needed", "one_per_anchor"]
+__all__ = ["GRID", "CalibratedThreshold", "calibrate_threshold", "negatives_needed", "without_common_questions"]
 
 # Fixed before any data: from 0.995 down to 0 in steps of 0.005.
 GRID = tuple(round(1 - 0.005 * step, 3) for step in range(1, 201))
@@ -38,8 +38,9 @@ class CalibratedThreshold:
         max_false_hit_rate: The budget, a share between 0 and 1.
         threshold: The lowest cosine at which a stored answer may be reused.
         negatives, false_hits: Near misses, and how many of them reach the threshold.
-        false_hit_rate_upper: The Clopper-Pearson upper bound of their rate at the confidence used.
-        positives, hit_rate: Same-answer pairs, and the share of them that reaches the threshold.
+        false_hit_rate_upper: The Clopper-Pearson upper bound of their rate at the confidence used, as if the threshold
+            had been given. It was chosen on the same near misses, so what is claimed is the budget and not this.
+        positives, hit_rate: Same-answer pairs, and the share of them that reaches the threshold; None without any.
     """
 
     max_false_hit_rate: float
@@ -48,7 +49,7 @@ class CalibratedThreshold:
     false_hits: int
     false_hit_rate_upper: float
     positives: int
-    hit_rate: float
+    hit_rate: float | None
 
 
 def negatives_needed(budget: float, confidence: float, false_hit_rate: float = 0.0) -> int | None:
@@ -120,16 +121,28 @@ def calibrate_threshold(
         false_hits=false_hits,
         false_hit_rate_upper=upper,
         positives=len(positive),
-        hit_rate=float((positive >= np.float32(chosen)).mean()),
+        hit_rate=float((positive >= np.float32(chosen)).mean()) if len(positive) else None,
     )
 
 
-def one_per_anchor(anchor: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return the place of one row for each distinct anchor, drawn with ``seed``, rising.
+def without_common_questions(first: NDArray[np.int64], second: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the places of pairs that have no question in common, drawn with ``seed``, rising.
 
-    Rows that share an anchor rise and fall together. An exact binomial bound counts each of them as a draw of its own,
-    and would claim more than they show.
+    Pairs that share a question rise and fall together: near misses of one anchor, one near miss of several anchors,
+    and a pair that comes in both directions, as pairs made from intents do. An exact binomial bound counts each of
+    them as a draw of its own, and would claim more than they show. Pairs are taken in random order, each unless one of
+    its questions is taken already; cosines have no say, so that the draw favours none.
+
+    Args:
+        first: The number of each pair's one question, (n,).
+        second: The number of its other question, (n,).
+        seed: Of the order.
     """
-    mixed = np.random.default_rng(seed).permutation(len(anchor))
-    _, first = np.unique(anchor[mixed], return_index=True)
-    return np.sort(mixed[first])
+    taken: set[int] = set()
+    kept = []
+    for place in np.random.default_rng(seed).permutation(len(first)):
+        questions = {int(first[place]), int(second[place])}
+        if taken.isdisjoint(questions):
+            taken |= questions
+            kept.append(int(place))
+    return np.sort(np.array(kept, dtype=np.int64))

@@ -37,6 +37,10 @@ def train(
     dropout: Annotated[float | None, typer.Option(help="Dropout on an update's inputs.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Triplets per step, of all processes together.")] = None,
+    balance: Annotated[
+        float | None,
+        typer.Option(help="How far small domains catch up: 0 rows as they come, 1 every domain equally often."),
+    ] = None,
     scale: Annotated[float | None, typer.Option(help="What cosines are multiplied by before the softmax.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Where texts are cut.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
@@ -87,6 +91,7 @@ def train(
             "dropout": dropout,
             "learning_rate": learning_rate,
             "batch_size": batch_size,
+            "balance": balance,
             "scale": scale,
             "max_tokens": max_tokens,
             "seed": seed,
@@ -144,7 +149,11 @@ def calibrate(
     store_size: Annotated[
         list[int] | None, typer.Option(min=1, help="Correct for so many entries; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw among near misses of one anchor.")] = 0,
+    reviewed: Annotated[
+        list[str] | None,
+        typer.Option(help="An answered file of `cachelora review`: pairs with a wrong label are set aside."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw among near misses with a question in common.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Find the thresholds that keep false hits within a budget, and write them into a bundle."""
@@ -152,6 +161,7 @@ def calibrate(
     from rich.table import Table
 
     from cachelora_training.calibrate import calibrate_bundle
+    from cachelora_training.tables import shown
 
     facts = calibrate_bundle(
         bundle,
@@ -161,6 +171,7 @@ def calibrate(
         simultaneous=simultaneous,
         store_data=store_data or [],
         store_sizes=store_size or [],
+        reviewed=reviewed or [],
         seed=seed,
     )
 
@@ -174,14 +185,15 @@ def calibrate(
                     f"{found['threshold']:.3f}",
                     f"{found['false_hits']} of {found['negatives']}",
                     f"{found['false_hit_rate_upper']:.4f}",
-                    f"{found['hit_rate']:.3f}",
+                    shown(found["hit_rate"], ".3f"),
                 )
-        stdout.print(table)
+        if table.row_count:
+            stdout.print(table)
         for missing in facts["not_calibrated"]:
             stdout.print(
                 f"{missing['domain']} at {missing['max_false_hit_rate']:g}: no threshold; {missing['reason']}, "
                 + (
-                    "no number of them is enough"
+                    "with that share no number of them is enough"
                     if missing["negatives_needed"] is None
                     else f"at least {missing['negatives_needed']} are needed"
                 ),

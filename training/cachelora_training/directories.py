@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cachelora.directories import check_output, complete_directory, write_text_atomically
+from cachelora.directories import check_output, check_output_file, complete_directory, write_text_atomically
 
-__all__ = ["check_output", "complete_directory", "write_text_atomically"]
+__all__ = ["check_output", "check_output_file", "complete_directory", "write_text_atomically"]

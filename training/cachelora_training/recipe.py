@@ -31,6 +31,8 @@ class Recipe(BaseModel):
         learning_rate: The peak, reached after ``warmup_ratio`` of the steps; it falls linearly to 0.
         batch_size: Triplets per step, of all processes together; each anchor is compared with all of a batch's
             positives and negatives.
+        balance: How far small domains catch up with the largest, from 0 (rows as they come) to 1 (every domain is seen
+            equally often); see :func:`cachelora_training.mixing.balanced`.
         neighbours: Rows of a batch that are each other's nearest by the base model; 1 draws rows at random. See
             :mod:`cachelora_training.neighbours`.
         strength: How far to go from the base model towards the trained weights, written into the adapter's alpha; a dev
@@ -65,6 +67,7 @@ class Recipe(BaseModel):
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     batch_size: Annotated[int, Field(ge=1)] = 32
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.0
     neighbours: Annotated[int, Field(ge=1)] = 1
     strength: Annotated[float, Field(gt=0, le=1)] = 1.0
     scale: Annotated[float, Field(gt=0)] = 10.0

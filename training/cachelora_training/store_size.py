@@ -25,7 +25,7 @@ __all__ = [
     "NeighbourModel",
     "counts_reaching",
     "fit_neighbours",
-    "measured_rates",
+    "nearest_cosines",
     "predicted_rate",
     "rate_bound",
     "threshold_for_store",
@@ -73,15 +73,26 @@ def counts_reaching(asked: Vectors, stored: Vectors, thresholds: Sequence[float]
     return counts
 
 
-def measured_rates(asked: Vectors, stored: Vectors, threshold: float, sizes: Sequence[int]) -> list[float]:
-    """Return, for the first n of the stored vectors, the share of asked ones with a neighbour at the threshold."""
-    first = np.full(len(asked), len(stored))
+def nearest_cosines(asked: Vectors, stored: Vectors, sizes: Sequence[int]) -> Vectors:
+    """Return, for the first n of the stored vectors, each asked one's highest cosine: (sizes, asked).
+
+    The share of a row at or above a threshold is the rate that :class:`NeighbourModel` foretells.
+
+    Args:
+        asked: As :func:`counts_reaching` takes them.
+        stored: As :func:`counts_reaching` takes them.
+        sizes: Each n, at most ``len(stored)``, rising; minus infinity stands for a cosine where n is 0.
+    """
+    best = np.full(len(asked), -np.inf, dtype=np.float32)
+    found = np.empty((len(sizes), len(asked)), dtype=np.float32)
     step = max(1, BLOCK // max(1, len(asked)))
-    for start in range(0, len(stored), step):
-        reaching = asked @ stored[start : start + step].T >= np.float32(threshold)
-        found = np.where(reaching.any(axis=1), start + reaching.argmax(axis=1), len(stored))
-        first = np.minimum(first, found)
-    return [float((first < size).mean()) for size in sizes]
+    done = 0
+    for place, size in enumerate(sizes):
+        for start in range(done, size, step):
+            best = np.maximum(best, (asked @ stored[start : min(start + step, size)].T).max(axis=1))
+        found[place] = best
+        done = size
+    return found
 
 
 def fit_neighbours(counts: Counts, stored: int) -> NeighbourModel | None:

@@ -23,9 +23,10 @@ def comparison_table(base: dict[str, Any], adapter: dict[str, Any] | None) -> Ta
         base: Measures by domain.
         adapter: The same for the adapter, or None.
     """
-    table = Table("domain", "triplets", *(title for _, title, _ in MEASURES))
+    table = Table("domain", "rows +/-", *(title for _, title, _ in MEASURES))
     for domain, before in base.items():
-        cells = [domain, str(before["triplets"])]
+        sizes = (before.get(key, before["triplets"]) for key in ("positives", "negatives"))
+        cells = [domain, "/".join(map(str, sizes))]
         for key, _, form in MEASURES:
             cell = shown(before[key], form)
             if adapter is not None:

@@ -29,6 +29,7 @@ from cachelora_training.errors import AdapterError, LeakError, RecipeError, Tens
 from cachelora_training.examples import Examples, read_examples
 from cachelora_training.losses import BaseVectors, GeometryKeepingLoss
 from cachelora_training.measures import measure_by, triplet_similarities
+from cachelora_training.mixing import balanced
 from cachelora_training.processes import (
     batches_for_all,
     gathering,
@@ -152,7 +153,7 @@ def train_adapter(
     )
     facts["loss"] = train_encoder(
         encoder,
-        augmented(examples, recipe),
+        augmented(balanced(examples, recipe.balance, recipe.seed), recipe),
         recipe,
         checkpoints=kept,
         early_stop=early_stop,

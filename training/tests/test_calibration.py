@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from itertools import pairwise
@@ -7,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from cachelora import Embedder
-from cachelora.errors import BundleNotFoundError, NotCalibratedError, UsageError
+from cachelora.errors import BundleInvalidError, BundleNotFoundError, NotCalibratedError, UsageError
 from cachelora_training.calibrate import calibrate_bundle, record_calibration
-from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed, one_per_anchor
+from cachelora_training.calibration import GRID, calibrate_threshold, negatives_needed, without_common_questions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,20 +102,31 @@ def quantised(values, steps):
     return (np.round(values * steps) / steps if steps else values).astype(np.float32)
 
 
-def test_rows_of_one_anchor_count_once():
+# Sixty near misses, each five times: of one anchor, as one near miss of five anchors, or in both directions.
+FIVE, ALONE = np.repeat(np.arange(60), 5), 1000 + np.arange(300)
+THERE, BACK = FIVE, 1000 + FIVE
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(FIVE, ALONE), (ALONE, FIVE), (np.where(ALONE % 2, THERE, BACK), np.where(ALONE % 2, BACK, THERE))],
+    ids=["one anchor", "one near miss", "both directions"],
+)
+def test_pairs_with_a_common_question_count_once(first, second):
     """Five near misses that stand and fall together are one draw; counted as five the bound breaks far too often."""
     generator = np.random.default_rng(7)
     budget, confidence, trials = 0.1, 0.9, 400
-    anchor = np.repeat(np.arange(60), 5)
-    broken = {"all": 0, "one of each anchor": 0}
+    broken = {"all": 0, "one": 0}
     for trial in range(trials):
         negative = np.repeat(generator.random(60), 5).astype(np.float32)
-        for name, used in (("all", negative), ("one of each anchor", negative[one_per_anchor(anchor, trial)])):
+        kept = without_common_questions(first, second, trial)
+        assert len(kept) == 60
+        for name, used in (("all", negative), ("one", negative[kept])):
             found = calibrate_threshold(used, used, budget=budget, confidence=confidence)
             broken[name] += found is not None and 1 - found.threshold > budget
     allowed = 1 - confidence
     limit = allowed + 4 * np.sqrt(allowed * (1 - allowed) / trials)
-    assert broken["one of each anchor"] / trials <= limit < broken["all"] / trials
+    assert broken["one"] / trials <= limit < broken["all"] / trials
 
 
 @given(st.sampled_from([0.01, 0.05, 0.1]), st.sampled_from([0.9, 0.95]), st.floats(0, 0.9))
@@ -150,6 +162,72 @@ def test_a_bundle_is_calibrated_on_triplets_and_labelled_pairs(tiny_copy, write,
             embedder.threshold("all", 0.01)
     together = calibrate_bundle(tiny_copy, data, budgets=[0.25], confidence=0.9, simultaneous=True)
     assert together["confidence_of_each_claim"] == pytest.approx(1 - 0.1 / 3)
+    # Of one domain, the whole is the same claim.
+    alone = calibrate_bundle(tiny_copy, data[1:], budgets=[0.25, 0.5], confidence=0.9, simultaneous=True)
+    assert alone["confidence_of_each_claim"] == pytest.approx(1 - 0.1 / 2)
+
+
+def test_a_domain_without_same_answers_has_a_threshold_and_no_hit_rate(tiny_copy, write):
+    """A NaN in its place was written once, and no reader opened the bundle again."""
+    rows = [{"a": f"my card {n}", "b": f"the law of {n}", "label": 0} for n in range(80)]
+    facts = calibrate_bundle(tiny_copy, [write("apart.jsonl", rows)], budgets=[0.9], confidence=0.9)
+    assert [found["hit_rate"] for found in facts["domains"]["all"]] == [None]
+    with Embedder(tiny_copy) as embedder:
+        assert embedder.threshold("all", 0.9) == pytest.approx(facts["domains"]["all"][0]["threshold"])
+    with pytest.raises(ValueError, match="JSON"):
+        record_calibration(tiny_copy, {"domains": {"all": [{"hit_rate": math.nan}]}})
+
+
+def test_what_more_rows_would_not_help_is_said_so(tiny_copy, write):
+    # Letter by letter the same to a tokenizer that lowers them, and not the same text.
+    rows = [{"a": f"my card {n}", "b": f"MY card {n}", "label": 0} for n in range(20)]
+    facts = calibrate_bundle(tiny_copy, [write("same.jsonl", rows)], budgets=[0.05], confidence=0.9)
+    for lacking in facts["not_calibrated"]:
+        assert lacking["negatives_needed"] is None
+        assert lacking["reason"] == "20 of 20 near misses reach even the highest threshold, 0.995"
+
+
+def test_thresholds_stay_until_there_are_others(tiny_copy, write, rows, monkeypatch):
+    before = (tiny_copy / "calibration.json").read_bytes()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    data = [write("triplets.jsonl", rows(30))]
+    with monkeypatch.context() as patched:
+        patched.setattr("cachelora_training.calibrate.cosines", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            calibrate_bundle(tiny_copy, data, budgets=[0.5], confidence=0.9)
+    assert (tiny_copy / "calibration.json").read_bytes() == before
+    with Embedder(tiny_copy) as embedder:
+        assert embedder.threshold("all", 0.25) > 0
+
+
+@pytest.mark.parametrize("damage", ["nan", "another", "missing"])
+def test_damaged_thresholds_are_calibrated_anew(tiny_copy, write, rows, damage):
+    path = tiny_copy / "calibration.json"
+    if damage == "nan":
+        text = path.read_text().replace('"domains"', '"spoilt": NaN, "domains"').encode()
+        path.write_bytes(text)
+        manifest = manifest_of(tiny_copy)
+        manifest["files"][path.name] = {"size": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+        (tiny_copy / "cachelora.json").write_text(json.dumps(manifest))
+    elif damage == "another":
+        path.write_text("{}")
+    else:
+        path.unlink()
+    with pytest.raises((BundleInvalidError, BundleNotFoundError)):
+        Embedder(tiny_copy)
+    calibrate_bundle(tiny_copy, [write("triplets.jsonl", rows(30))], budgets=[0.9], confidence=0.9)
+    with Embedder(tiny_copy) as embedder:
+        assert embedder.threshold("all", 0.9) >= 0
+
+
+def test_a_near_miss_made_from_intents_counts_in_one_direction(tiny_copy, write):
+    """Two intents are one another's near misses, so each of their pairs comes twice."""
+    rows = [{"query": f"word{n} of {side}", "intent": f"{n} {side}"} for n in range(30) for side in ("rent", "law")]
+    facts = calibrate_bundle(tiny_copy, [write("intents.jsonl", rows)], budgets=[0.99], confidence=0.6)
+    assert [found["negatives"] for found in facts["domains"]["all"]] == [30]
 
 
 def test_a_store_size_needs_questions(tiny_copy, write, rows):

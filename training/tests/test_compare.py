@@ -154,7 +154,7 @@ def test_a_quick_look_decides_at_the_calibrated_threshold(calibrated, base, adap
 def test_what_can_not_be_looked_at(calibrated, adapter, tmp_path):
     with pytest.raises(NotCalibratedError, match="calibrated budgets"):
         look(calibrated, [], without_base=True, budget=0.01)
-    with pytest.raises(UsageError, match="pairs were expected"):
+    with pytest.raises(UsageError, match="pairs of questions were expected"):
         look(calibrated, ["one"], without_base=True)
     with pytest.raises(UsageError, match="--base-model"):
         look(adapter, [])

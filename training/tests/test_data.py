@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from cachelora_training.calibration import negatives_needed
 from cachelora_training.questions import folded, leaks, questions_of
 from cachelora_training.rows import KINDS, Triplet, read_triplets
 
@@ -38,14 +39,19 @@ def test_there_is_enough(domain):
 
 
 def test_train_and_test_share_no_question():
-    train, test = everything("train", "ordinary"), everything("test")
+    train, test = everything("train", "ordinary"), everything("test", "ordinary_test")
     assert leaks(train, test) == []
     # Nor one that differs in a word or two.
-    known = [words(text) for row in train for text in (row.anchor, row.positive, row.negative)]
+    known: dict[int, list[set[str]]] = {}
+    for row in train:
+        for text in (row.anchor, row.positive, row.negative):
+            known.setdefault(len(words(text)), []).append(words(text))
     for row in test:
         for text in (row.anchor, row.positive, row.negative):
             asked = words(text)
-            assert not any(len(asked & one) > 0.8 * len(asked | one) for one in known), text
+            # Others have too few words in common, or too many of their own.
+            near = [one for size in known if 0.8 * size < len(asked) < size / 0.8 for one in known[size]]
+            assert not any(len(asked & one) > 0.8 * len(asked | one) for one in near), text
 
 
 def test_the_test_for_leaks_finds_one():
@@ -53,7 +59,7 @@ def test_the_test_for_leaks_finds_one():
     assert len(leaks(train, [Triplet("x", "how do i LOG in", "z", source="test:1")])) == 1
 
 
-@pytest.mark.parametrize("parts", [("train", "ordinary"), ("test",)])
+@pytest.mark.parametrize("parts", [("train", "ordinary"), ("test", "ordinary_test")])
 def test_no_question_stands_twice(parts):
     found = Counter(folded(text) for row in everything(*parts) for text in (row.anchor, row.positive, row.negative))
     assert [text for text, count in found.items() if count > 1] == []
@@ -83,13 +89,20 @@ def test_negatives_stay_on_the_topic(domain):
     assert sum(map(bool, near)) / len(found) > 0.85
 
 
+@pytest.mark.parametrize("part", ["ordinary", "ordinary_test"])
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_ordinary_rows_keep_the_subject_and_change_the_question(domain):
+def test_ordinary_rows_keep_the_subject_and_change_the_question(domain, part):
     """Beside the near misses: ordinary rewordings, and freely written other questions about the same thing."""
-    found = rows(domain, "ordinary")
+    found = rows(domain, part)
     assert len(found) >= 35
     assert {row.domain for row in found} == {domain}
     near = [words(row.negative) & (words(row.anchor) | words(row.positive)) for row in found]
     assert sum(map(bool, near)) / len(found) > 0.85
     # Near misses repeat their question; these don't.
     assert sum(overlap(row.anchor, row.negative) for row in found) / len(found) < 0.5
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_ordinary_test_rows_are_enough_to_calibrate_five_per_cent(domain):
+    """So that anyone can calibrate a bundle for each domain without data of their own."""
+    assert len({folded(row.anchor) for row in rows(domain, "ordinary_test")}) >= negatives_needed(0.05, 0.95)

@@ -7,10 +7,11 @@ import pytest
 from cachelora.cli import main
 from cachelora_training.errors import RowsError
 from cachelora_training.evaluate import evaluate_models
-from cachelora_training.evaluate.figures import Settings, curve
+from cachelora_training.evaluate.figures import Settings, compared_groups, curve
 from cachelora_training.evaluate.overlap import word_overlap
 from cachelora_training.evaluate.pairs import read_pairs
 from cachelora_training.evaluate.resampling import resampled_figures, weighted_figures
+from cachelora_training.evaluate.results import remarks
 from cachelora_training.evaluate.significance import compare_models, holm, p_value, resamples_needed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,3 +205,20 @@ def test_the_command_writes_what_it_says(bundle, test_file, tmp_path, capsys, mo
         main()
     assert ended.value.code == 0
     assert json.loads(capsys.readouterr().out) == json.loads(output.read_text())
+
+
+def test_the_only_domain_is_compared_once():
+    assert compared_groups({"law": 1, "all": 2}) == ["all"]
+    assert compared_groups({"law": 1, "medical": 2, "all": 3}) == ["law", "medical", "all"]
+
+
+def test_what_makes_figures_mean_less_is_said(write):
+    def remarks_of(*rows):
+        return remarks(read_pairs([write("rows.jsonl", [{"a": a, "b": b, "label": label} for a, b, label in rows])]))
+
+    assert remarks_of(("one", "two", 1), ("one", "three", 0)) == []
+    assert "none of 1 pairs is a near miss" in remarks_of(("one", "two", 1))[0]
+    assert "all 1 pairs are near misses" in remarks_of(("one", "two", 0))[0]
+    assert remarks_of(("one", "two", 1), ("one", "two", 1), ("a", "b", 0)) == [
+        "1 of 3 pairs are repetitions of others; each of them counts"
+    ]

@@ -4,12 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cachelora_training import store_size
 from cachelora_training.errors import RowsError
 from cachelora_training.store_size import (
     NeighbourModel,
     counts_reaching,
     fit_neighbours,
-    measured_rates,
+    nearest_cosines,
     predicted_rate,
     rate_bound,
     threshold_for_store,
@@ -45,14 +46,17 @@ def test_a_known_law_is_found_from_a_tenth_and_foretells_ten_times_as_many(a, b)
         assert 1 - (1 - share.mean()) ** 10_000 > measured + 0.1
 
 
-def test_counts_and_rates_of_real_vectors():
+def test_counts_and_nearest_of_real_vectors(monkeypatch):
     generator = np.random.default_rng(2)
     stored, asked = (unit(generator.normal(size=(size, 8))) for size in (400, 90))
     cosines = asked @ stored.T
     counts = counts_reaching(asked, stored, [0.9, 0.5])
     assert (counts == np.array([(cosines >= 0.9).sum(axis=1), (cosines >= 0.5).sum(axis=1)])).all()
-    expected = [float((cosines[:, :size] >= 0.8).any(axis=1).mean()) for size in (1, 50, 400)]
-    assert measured_rates(asked, stored, 0.8, [1, 50, 400]) == expected
+    expected = [cosines[:, :size].max(axis=1) for size in (1, 50, 400)]
+    for block in (1 << 24, 1000):
+        monkeypatch.setattr(store_size, "BLOCK", block)
+        assert np.allclose(nearest_cosines(asked, stored, [1, 50, 400]), expected, atol=1e-6)
+    assert (nearest_cosines(asked, stored, [0]) == -np.inf).all()
 
 
 def test_a_fuller_store_needs_a_higher_threshold():
@@ -64,7 +68,8 @@ def test_a_fuller_store_needs_a_higher_threshold():
     assert len(thresholds) == 3
     assert thresholds == sorted(thresholds)
     assert thresholds[0] < thresholds[-1]
-    assert measured_rates(asked, stored, thresholds[-1], [2000])[0] == pytest.approx(0.1, abs=0.05)
+    reached = nearest_cosines(asked, stored, [2000])[0] >= thresholds[-1]
+    assert reached.mean() == pytest.approx(0.1, abs=0.05)
     assert fit_neighbours(np.zeros(5, dtype=np.int64), 10) is None
 
 

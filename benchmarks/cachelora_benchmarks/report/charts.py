@@ -22,6 +22,8 @@ Points = Sequence[tuple[float, float]]
 # Of 0.05 each: few enough that some hundred rows make a shape.
 BINS_PER_UNIT = 20
 LEVELS = 5
+# What `bench latency` calls the time of the integer products alone.
+LIMIT = "limit"
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ def precision_curve(
     description: str, pairs: tuple[tuple[Units, Units], tuple[Units, Units]], now: tuple[AtThreshold, AtThreshold]
 ) -> Markup:
     """Draw the share of hits that are right against the share of all pairs that hit."""
+    share = len(pairs[0][0]) / (len(pairs[0][0]) + len(pairs[0][1]))
 
     def at(found: AtThreshold) -> tuple[float, float]:
         hits = found.hits + found.wrong_hits
@@ -237,7 +240,7 @@ def precision_curve(
         at,
         now,
         ("hit_ratio", "precision"),
-        [(0, 0.5), (1, 0.5)],
+        [(0, share), (1, share)],
     )
 
 
@@ -275,7 +278,7 @@ def latency_bars(count: str, engines: Sequence[tuple[str, float, float, float]],
     ]
     for index, (name, low, median, high) in enumerate(engines):
         y = row * index
-        kind = "ours" if name.startswith("cachelora") else "peer"
+        kind = "ours" if name.startswith("cachelora") else "limit" if name == LIMIT else "peer"
         end = max(span * median / most, 1)
         parts.append(
             Markup(

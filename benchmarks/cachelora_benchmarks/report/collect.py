@@ -16,9 +16,10 @@ from cachelora.terminal import note
 from cachelora_training.adapters import Adapter, load_encoder, resolve_adapter
 from cachelora_training.bases import resolve_base
 from cachelora_training.encoding import encode_function
-from cachelora_training.measures import Similarities, triplet_similarities
+from cachelora_training.errors import RowsError
+from cachelora_training.evaluate.pairs import Pairs, cosines, read_pairs
+from cachelora_training.measures import Floats
 from cachelora_training.provenance import describe_data
-from cachelora_training.rows import Triplet, read_triplets
 
 from cachelora_benchmarks.machine import PACKAGES
 
@@ -35,13 +36,13 @@ class Model:
     Attributes:
         role: ``Base model``, ``Adapter`` or ``Bundle``: what the charts call it.
         name: Its own name.
-        similarities: Cosines, one per row.
+        cosines: One per pair, float32 (n,).
         origin: Hashes and settings, as pairs of a term and a value.
     """
 
     role: str
     name: str
-    similarities: Similarities
+    cosines: Floats
     origin: list[tuple[str, str]]
 
 
@@ -50,7 +51,7 @@ class Collected:
     """Everything that the report shows.
 
     Attributes:
-        rows: Test triplets.
+        pairs: Of the test rows: pairs of each label, at least one.
         models: The base model, then what was tuned.
         data: Name, hash and number of rows of each test file.
         calibration: The content of the bundle's calibration.json, if there is one.
@@ -58,7 +59,7 @@ class Collected:
         versions: Of every package that computed something.
     """
 
-    rows: list[Triplet]
+    pairs: Pairs
     models: tuple[Model, Model]
     data: list[dict[str, Any]]
     calibration: dict[str, Any] | None
@@ -77,7 +78,7 @@ def collect(
     """Encode the rows with the base model, and with the bundle or the adapter.
 
     Args:
-        test_data: Test triplets that nobody trained on.
+        test_data: Triplets, labelled pairs or intent rows that nobody trained on.
         bundle: What is served; encoded natively. With it, ``adapter`` only adds how it was trained.
         base_model: None takes the bundle's, or the one that the adapter's configuration names.
         adapter: PEFT directory or hub id.
@@ -93,7 +94,7 @@ def collect(
     # Everything that can fail early does so before minutes of encoding.
     timings = None if latency is None else read_latency(latency)
     manifest = None if bundle is None else _read_json(bundle / "cachelora.json")
-    rows = read_triplets(test_data)
+    pairs = _of_both_labels(test_data)
     tuned = None if adapter is None else resolve_adapter(adapter)
     if manifest is not None and tuned is not None:
         recorded = (manifest.get("adapter") or {}).get("sha256")
@@ -106,32 +107,43 @@ def collect(
     if name is None:
         raise UsageError(f"adapter {adapter}: its configuration names no base model; --base-model was expected")
     base = resolve_base(name)
-    note(f"encoding {len(rows)} triplets with {base.name}")
-    before = Model(
-        "Base model",
-        base.name,
-        triplet_similarities(encode_function(load_encoder(base)), rows),
-        _known([("weights", base.weights_sha256), ("revision", base.revision), ("licence", base.license)]),
-    )
     calibration = None
+    # The bundle first: it is the sooner done, and the likelier refused.
     if bundle is not None and manifest is not None:
-        after = _bundle(bundle, manifest, rows)
+        after = _bundle(bundle, manifest, pairs)
         after.origin.extend([] if tuned is None else _training(tuned))
         if (bundle / "calibration.json").is_file():
             calibration = _read_json(bundle / "calibration.json")
     elif tuned is not None:
-        note(f"encoding {len(rows)} triplets with adapter {tuned.name}")
+        note(f"encoding {len(pairs)} pairs with adapter {tuned.name}")
         encode = encode_function(load_encoder(base, tuned))
-        after = Model("Adapter", tuned.name, triplet_similarities(encode, rows), _adapter_origin(tuned))
+        after = Model("Adapter", tuned.name, cosines(encode, pairs), _adapter_origin(tuned))
+    note(f"encoding {len(pairs)} pairs with {base.name}")
+    before = Model(
+        "Base model",
+        base.name,
+        cosines(encode_function(load_encoder(base)), pairs),
+        _known([("weights", base.weights_sha256), ("revision", base.revision), ("licence", base.license)]),
+    )
     return Collected(
-        rows=rows,
+        pairs=pairs,
         models=(before, after),
-        data=describe_data(test_data, rows),
+        data=describe_data(test_data, pairs.rows),
         calibration=calibration,
         latency=timings,
         versions={"Python": platform.python_version()}
         | {package: found for package in VERSIONS if (found := _version(package))},
     )
+
+
+def _of_both_labels(test_data: Sequence[str]) -> Pairs:
+    pairs = read_pairs(test_data)
+    for label, name in ((1, "same answer"), (0, "another answer")):
+        if not (pairs.label == label).any():
+            raise RowsError(
+                f"{', '.join(test_data)}: none of {len(pairs)} pairs has {name}; a report compares pairs of both labels"
+            )
+    return pairs
 
 
 def read_latency(path: Path) -> dict[str, Any]:
@@ -158,16 +170,16 @@ def read_latency(path: Path) -> dict[str, Any]:
     return dict(facts)
 
 
-def _bundle(bundle: Path, manifest: dict[str, Any], rows: Sequence[Triplet]) -> Model:
+def _bundle(bundle: Path, manifest: dict[str, Any], pairs: Pairs) -> Model:
     with Embedder(bundle) as embedder:
         name = f"{bundle.resolve().name} {embedder.fingerprint[:8]}"
-        note(f"encoding {len(rows)} triplets with {bundle.resolve().name} ({embedder.backend})")
-        similarities = triplet_similarities(embedder.encode, rows)
+        note(f"encoding {len(pairs)} pairs with {bundle.resolve().name} ({embedder.backend})")
+        found = cosines(embedder.encode, pairs)
         origin = [("fingerprint", embedder.fingerprint), ("encoder", embedder.backend)]
     adapter = manifest.get("adapter") or {}
     origin += _known([("adapter weights", adapter.get("sha256")), ("written by", manifest.get("created_by"))])
     origin += [(f"file {name}", str(file["sha256"])) for name, file in manifest["files"].items()]
-    return Model("Bundle", name, similarities, origin)
+    return Model("Bundle", name, found, origin)
 
 
 def _adapter_origin(adapter: Adapter) -> list[tuple[str, str]]:

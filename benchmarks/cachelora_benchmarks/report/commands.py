@@ -9,11 +9,17 @@ import typer
 
 __all__ = ["report"]
 
+ROWS_HELP = "Triplets, labelled pairs or intent rows: JSON Lines file or hf://...; may be repeated."
+
 
 def report(
     test_file: Annotated[
         list[str],
-        typer.Option("--test-file", "--test-data", help="Test triplets: JSON Lines file or hf://...; may be repeated."),
+        typer.Option(
+            "--test-file",
+            "--test-data",
+            help=ROWS_HELP,
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", help="The HTML file to write.")],
     bundle: Annotated[Path | None, typer.Option(help="The bundle, as it is served.")] = None,
@@ -40,8 +46,8 @@ def report(
 
     def render() -> None:
         stdout.print(
-            f"{output}: {facts['triplets']} triplets; at threshold {facts['threshold']:.3f} {facts['hit_rate']:.1%} of "
-            f"repeated questions hit, and {facts['wrong_hit_rate']:.1%} of near misses",
+            f"{output}: at threshold {facts['threshold']:.3f} {facts['hit_rate']:.1%} of {facts['positives']:,} "
+            f"repeated questions hit, and {facts['wrong_hit_rate']:.1%} of {facts['negatives']:,} near misses",
             highlight=False,
         )
 

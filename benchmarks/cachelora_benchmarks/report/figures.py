@@ -18,10 +18,12 @@ __all__ = [
     "STEP",
     "UNIT",
     "AtThreshold",
+    "Separation",
     "Units",
     "at_threshold",
     "highest_bound",
     "percent",
+    "separation",
     "threshold_for",
     "to_units",
     "wrong_hits_at_hits",
@@ -86,6 +88,41 @@ def wrong_hits_at_hits(positive: Units, negative: Units, hits: int) -> int:
     if hits == 0:
         return 0
     return int((negative >= np.sort(positive)[::-1][hits - 1]).sum())
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How far apart cosines of same answers and of near misses lie; None where a group lacks one of the two.
+
+    Attributes:
+        positives, negatives: How many of each.
+        margin: Mean cosine of the former less that of the latter.
+        roc_auc: The chance that a random same answer is more similar than a random near miss.
+        average_precision: The area under the precision-recall curve, as a sum of steps.
+    """
+
+    positives: int
+    negatives: int
+    margin: float | None = None
+    roc_auc: float | None = None
+    average_precision: float | None = None
+
+
+def separation(positive: Floats, negative: Floats) -> Separation:
+    """Return the figures for cosines of same answers, (n,), and of near misses, (m,)."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    if not len(positive) or not len(negative):
+        return Separation(len(positive), len(negative))
+    label = np.repeat([1, 0], [len(positive), len(negative)])
+    cosine = np.concatenate([positive, negative]).astype(np.float64)
+    return Separation(
+        positives=len(positive),
+        negatives=len(negative),
+        margin=float(positive.mean(dtype=np.float64) - negative.mean(dtype=np.float64)),
+        roc_auc=float(roc_auc_score(label, cosine)),
+        average_precision=float(average_precision_score(label, cosine)),
+    )
 
 
 def threshold_for(negative: Units, rate: float) -> int:

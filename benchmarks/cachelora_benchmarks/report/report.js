@@ -16,12 +16,14 @@
     return `${Math.floor(tenths / 10)}.${tenths % 10}\u202f%`;
   };
 
-  const groups = [{ name: "all", has: () => true }];
-  for (const [key, { names, rows }] of Object.entries(data.groups)) {
-    names.forEach((_, place) => groups.push({ name: `${key}.${place}`, has: (row) => rows[row] === place }));
-  }
-  for (const group of groups) {
-    group.rows = models.after.positive.map((_, row) => row).filter(group.has);
+  // Which places of either side belong to each group.
+  const places = (side) => models.after[side].map((_, place) => place);
+  const groups = [{ name: "all", positive: places("positive"), negative: places("negative") }];
+  for (const [key, { names, ...sides }] of Object.entries(data.groups)) {
+    names.forEach((_, group) => {
+      const members = (side) => places(side).filter((place) => sides[side][place] === group);
+      groups.push({ name: `${key}.${group}`, positive: members("positive"), negative: members("negative") });
+    });
   }
   const best = Array.from(models.before.positive).sort((a, b) => b - a);
 
@@ -52,33 +54,35 @@
     const shown = { threshold: (threshold / unit).toFixed(3) };
     const shares = {};
     for (const [model, { positive, negative }] of Object.entries(models)) {
-      for (const { name, rows } of groups) {
-        let hits = 0;
-        let wrong = 0;
-        for (const row of rows) {
-          if (positive[row] >= threshold) hits += 1;
-          if (negative[row] >= threshold) wrong += 1;
-        }
-        const count = rows.length;
+      const reaching = (cosines, members) => {
+        let count = 0;
+        for (const place of members) if (cosines[place] >= threshold) count += 1;
+        return count;
+      };
+      for (const { name, positive: same, negative: miss } of groups) {
+        const hits = reaching(positive, same);
+        const wrong = reaching(negative, miss);
         const key = `${model}.${name}`;
-        shown[`${key}.hit_rate`] = percent(hits, count);
-        shown[`${key}.wrong_hit_rate`] = percent(wrong, count);
+        shown[`${key}.hit_rate`] = percent(hits, same.length);
+        shown[`${key}.wrong_hit_rate`] = percent(wrong, miss.length);
         shown[`${key}.hits`] = String(hits);
         shown[`${key}.wrong_hits`] = String(wrong);
         shown[`${key}.precision`] = percent(hits, hits + wrong);
-        shown[`${key}.hit_ratio`] = percent(hits + wrong, 2 * count);
+        shown[`${key}.hit_ratio`] = percent(hits + wrong, same.length + miss.length);
         if (name !== "all") continue;
         shares[model] = {
-          hit_rate: hits / count,
-          wrong_hit_rate: wrong / count,
-          hit_ratio: (hits + wrong) / (2 * count),
+          hit_rate: hits / same.length,
+          wrong_hit_rate: wrong / miss.length,
+          hit_ratio: (hits + wrong) / (same.length + miss.length),
           precision: hits + wrong ? hits / (hits + wrong) : 1,
         };
         if (model === "after") {
-          shown["after.bound"] = `${(100 * highestBound(wrong, count)).toFixed(1)}\u202f%`;
+          // Near misses with a common question stand and fall together, so a bound counts one of them.
+          const bound = highestBound(reaching(negative, data.counted), data.counted.length);
+          shown["after.bound"] = `${(100 * bound).toFixed(1)}\u202f%`;
           const limit = hits ? best[hits - 1] : Infinity;
-          const same = models.before.negative.filter((cosine) => cosine >= limit).length;
-          shown["before.at_same_hits"] = percent(same, count);
+          const alike = models.before.negative.filter((cosine) => cosine >= limit).length;
+          shown["before.at_same_hits"] = percent(alike, miss.length);
         }
       }
     }

@@ -293,8 +293,9 @@ pub extern "C" fn cachelora_max_tokens(embedder: *const cachelora_embedder) -> u
     EMBEDDERS.get(embedder.addr()).map_or(0, |opened| opened.embedder.max_tokens())
 }
 
-/// The namespace of the bundle's vectors, 64 hex digits: vectors of two fingerprints must never be
-/// compared. Valid while the handle lives; empty for NULL.
+/// The namespace of the handle's vectors, 64 hex digits: vectors of two fingerprints must never be
+/// compared. ONNX Runtime has one of its own where the bundle's usual encoder is the fused one. Valid while
+/// the handle lives; empty for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn cachelora_fingerprint(embedder: *const cachelora_embedder) -> cachelora_str {
     described(embedder, |opened| &opened.fingerprint)

@@ -1,14 +1,14 @@
 //! A bundle, opened: texts in, unit vectors out.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::batch::TokenBatch;
 use crate::bundle::{self, Bundle, Manifest};
 use crate::calibration::Calibration;
 use crate::encoder::Encoder;
-use crate::encoder::fused::{FusedEncoder, Kernel};
+use crate::encoder::fused::{self, FusedEncoder, Kernel};
 use crate::encoder::onnx::OrtEncoder;
 use crate::encoder::onnx::library::{Library, Search};
 use crate::tokenizer::{Tokenizer, Tokens};
@@ -89,6 +89,7 @@ pub struct Embedder {
     encoder: Box<dyn Encoder>,
     library: Option<Library>,
     calibration: Option<Calibration>,
+    fingerprint: String,
     on_too_long: OnTooLong,
     threads: usize,
 }
@@ -111,9 +112,16 @@ impl Embedder {
         let (tokenizer, (encoder, library)) = (tokenizer?, encoder?);
         let calibration =
             bundle.verify(bundle::CALIBRATION)?.map(|path| Calibration::from_file(&path)).transpose()?;
+        // Auto would have taken the fused encoder.
+        let unusual = options.backend == Backend::OnnxRuntime && bundle.path(bundle::INT8_WEIGHTS).is_some();
+        let fingerprint = if unusual {
+            bundle.fingerprint_of(encoder.name())
+        } else {
+            bundle.manifest().fingerprint.clone()
+        };
         let on_too_long = options.on_too_long;
         let threads = options.threads.max(1);
-        Ok(Self { bundle, tokenizer, encoder, library, calibration, on_too_long, threads })
+        Ok(Self { bundle, tokenizer, encoder, library, calibration, fingerprint, on_too_long, threads })
     }
 
     /// Writes the vector of `text` to `out`, which has [`dimension`](Self::dimension) elements.
@@ -202,10 +210,13 @@ impl Embedder {
         self.encoder.kernel()
     }
 
-    /// The namespace of this bundle's vectors, 64 hex digits: vectors of two fingerprints must never
+    /// The namespace of this embedder's vectors, 64 hex digits: vectors of two fingerprints must never
     /// be compared.
+    ///
+    /// That of the manifest, unless ONNX Runtime was asked for where [`Backend::Auto`] would have taken the fused
+    /// encoder: then the SHA-256 of `FINGERPRINT\nbackend=onnxruntime\n`, for the two encoders' vectors differ.
     pub fn fingerprint(&self) -> &str {
-        &self.manifest().fingerprint
+        &self.fingerprint
     }
 
     /// What the bundle says about itself.
@@ -328,14 +339,16 @@ fn open_encoder(bundle: &Bundle, options: &Options) -> Result<(Box<dyn Encoder>,
         (Backend::Fused, None) => Err(missing(bundle, bundle::INT8_WEIGHTS, "fused")),
         (Backend::Auto | Backend::Fused, Some(weights)) => {
             // Reading checks all that it relies on, so it need not wait for the hash; nothing is used before both
-            // are done.
+            // are done. It runs ahead of the hash, which then finds the pages of the one map there.
+            let map = fused::map(&weights)?;
             let (verified, encoder) = std::thread::scope(|scope| {
-                let verified = scope.spawn(|| bundle.verify(bundle::INT8_WEIGHTS));
-                let encoder = FusedEncoder::open(&weights, options.kernel);
+                let verified = scope.spawn(|| bundle.verify_content(bundle::INT8_WEIGHTS, &map));
+                let encoder = FusedEncoder::of_map(&weights, Arc::clone(&map), options.kernel);
                 (join(verified), encoder)
             });
             verified?;
             let encoder = encoder?;
+            encoder.forget_words();
             let manifest = bundle.manifest();
             let sizes = [
                 ("dimension", encoder.dimension(), manifest.dimension),

@@ -33,6 +33,7 @@ pub mod calibration;
 pub mod embedder;
 pub mod encoder;
 pub mod error;
+mod pieces;
 pub mod pooling;
 pub mod similarity;
 pub mod tokenizer;

@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use tokenizers::{PostProcessor, TruncationDirection};
+use tokenizers::{Encoding, PostProcessor, TruncationDirection};
 
 use crate::bundle::{self, file};
+use crate::pieces::{self, Pieces};
 use crate::{Error, Result, wordpiece};
 
 /// The fast tokenizer of a bundle.
@@ -15,6 +16,7 @@ use crate::{Error, Result, wordpiece};
 /// about makes two different questions equal.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    pieces: Option<Pieces>,
     max_tokens: usize,
     special_tokens: usize,
 }
@@ -49,7 +51,7 @@ impl Tokenizer {
                 "max_tokens is {max_tokens}, but {special_tokens} special tokens surround every text"
             )));
         }
-        Ok(Self { inner, max_tokens, special_tokens })
+        Ok(Self { pieces: Pieces::of(&inner), inner, max_tokens, special_tokens })
     }
 
     /// Tokenizes one text.
@@ -72,14 +74,33 @@ impl Tokenizer {
                 self.special_tokens
             )));
         }
-        let mut content = contained(|| self.inner.encode_fast(text, false)).map_err(Error::Tokenizer)?;
-        let count = content.len() + self.special_tokens;
+        let (mut content, count) = self.content(text, limit)?;
+        let count = count + self.special_tokens;
         if count > limit {
             content.truncate(limit - self.special_tokens, 0, TruncationDirection::Right);
         }
         let processed =
             contained(|| self.inner.post_process(content, None, true)).map_err(Error::Tokenizer)?;
         Ok(Tokens { ids: processed.get_ids().to_vec(), count })
+    }
+
+    /// The tokens of a text without special ones, at least the first `limit`, and how many there are in all.
+    fn content(&self, text: &str, limit: usize) -> Result<(Encoding, usize)> {
+        let encode = |text: &str| contained(|| self.inner.encode_fast(text, false)).map_err(Error::Tokenizer);
+        let Some(pieces) = self.pieces.as_ref().filter(|_| text.len() > pieces::SIZE) else {
+            let content = encode(text)?;
+            let count = content.len();
+            return Ok((content, count));
+        };
+        let (mut content, mut count) = (Encoding::default(), 0);
+        for piece in pieces.split(text, pieces::SIZE) {
+            let found = encode(piece)?;
+            count += found.len();
+            if content.len() < limit {
+                content.merge_with(found, false);
+            }
+        }
+        Ok((content, count))
     }
 
     /// The text of a token as the vocabulary has it, such as `##ing`; None for an id that it lacks.

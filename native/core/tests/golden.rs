@@ -8,6 +8,7 @@ use cachelora::encoder::fused::Kernel;
 use cachelora::similarity::cosine_of_units;
 use cachelora::{Backend, Embedder, Error, OnTooLong, Options};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 static TINY: LazyLock<PathBuf> = LazyLock::new(|| {
     PathBuf::from(std::env::var_os("CACHELORA_TEST_TINY").expect(
@@ -228,6 +229,30 @@ fn the_backend_can_be_chosen() {
     assert!(error.to_string().contains("'encoder.int8.safetensors' is missing"), "{error}");
 }
 
+/// A cache that one encoder filled is never asked by the other: at the border of a threshold they disagree.
+#[test]
+fn two_encoders_of_one_bundle_have_two_namespaces() {
+    let of = |backend| open_int8(&Options { backend, ..Options::default() }).fingerprint().to_owned();
+    let (usual, graph) = (of(Backend::Auto), of(Backend::OnnxRuntime));
+    let manifest = open_int8(&Options::default()).manifest().fingerprint.clone();
+    assert_eq!(usual, manifest, "what opens when nothing is asked for");
+    assert_eq!(of(Backend::Fused), usual);
+    let named = Sha256::digest(format!("{manifest}\nbackend=onnxruntime\n"));
+    assert_eq!(graph, named.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    // Where the graph is all that there is, it is the usual one, asked for or not.
+    let asked = open(&Options { backend: Backend::OnnxRuntime, ..Options::default() });
+    assert_eq!(asked.fingerprint(), EMBEDDER.manifest().fingerprint);
+    assert_eq!(EMBEDDER.fingerprint(), EMBEDDER.manifest().fingerprint);
+}
+
+#[test]
+fn kernels_share_a_namespace() {
+    for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+        let embedder = open_int8(&Options { kernel: Some(kernel), ..Options::default() });
+        assert_eq!(embedder.fingerprint(), embedder.manifest().fingerprint, "{kernel}");
+    }
+}
+
 #[test]
 fn a_file_is_verified_where_it_is_read() {
     let copy = tempfile::tempdir().unwrap();
@@ -281,6 +306,9 @@ fn texts_that_say_nothing_have_vectors_too() {
         assert_eq!(info.truncated, tokens > most, "{text:?}");
         assert!((vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4, "{text:?}");
     }
+    let unknown = embedder.tokenizer().encode("\u{1f64f}\u{1f3fd} \u{1f469}\u{200d}\u{1f680}").unwrap().ids;
+    let unknown: Vec<_> = unknown.into_iter().map(|id| embedder.tokenizer().token(id).unwrap()).collect();
+    assert_eq!(unknown, ["[CLS]", "[UNK]", "[UNK]", "[SEP]"], "one of the texts has unknown tokens only");
     let mut cut = vector.clone();
     embedder.embed(&words(most - 2), &mut cut).unwrap();
     assert_eq!(cut, vector, "what was cut off does not count");

@@ -45,6 +45,7 @@ func TestArgumentsWithoutSenseAreRefused(t *testing.T) {
 		"--clock sun bundle":          "--clock",
 		"--duration -1s bundle":       "--duration",
 		"--goroutines 0 bundle":       "--goroutines",
+		"--max-batch 0 bundle":        "--max-batch",
 		"--no-such-flag bundle":       "no-such-flag",
 		"--duration ten-years bundle": "duration",
 	} {

@@ -25,19 +25,25 @@ type loadResult struct {
 	Rate        float64 `json:"texts_per_second"`
 	Arrivals    int     `json:"arrivals"`
 	Seed        uint64  `json:"seed"`
-	// ServiceMean is the mean time of a text alone; TheoryUtilisation is Rate * ServiceMean / cores.
-	ServiceMean       float64 `json:"service_mean"`
-	TheoryUtilisation float64 `json:"theory_utilisation"`
-	// Observed is from the arrival, as it was scheduled, to the answer. Theory is M/G/c with the same arrivals.
+	// ServiceMean is the mean time of a text alone, ServiceMeanUnderLoad that of a text of this run;
+	// TheoryUtilisation is Rate * ServiceMean / cores.
+	ServiceMean          float64 `json:"service_mean"`
+	ServiceMeanUnderLoad float64 `json:"service_mean_under_load"`
+	TheoryUtilisation    float64 `json:"theory_utilisation"`
+	// Observed is from the arrival, as it was scheduled, to the answer. Lateness is how much after its time an
+	// arrival called the router; it is part of Observed.
 	Observed times50and99 `json:"observed"`
-	Theory   times50and99 `json:"theory"`
-	// SteadyP99 is M/G/c's after a million arrivals; far from Theory, the measurement was too short.
-	SteadyP99 float64 `json:"theory_steady_state_p99"`
-	// Lateness is how much after its time an arrival called the router; it is part of Observed.
 	Lateness times50and99 `json:"lateness"`
-	RatioP50 float64      `json:"p50_times_theory"`
-	RatioP99 float64      `json:"p99_times_theory"`
-	Target   float64      `json:"target_p99_at_most"`
+	// Queue is a queue of the same arrivals and the computing times of this run; Theory is M/G/c.
+	Queue  times50and99 `json:"queue"`
+	Theory times50and99 `json:"theory"`
+	// SteadyP99 is M/G/c's after a million arrivals; far from Theory, the measurement was too short.
+	SteadyP99     float64 `json:"theory_steady_state_p99"`
+	RatioQueueP99 float64 `json:"p99_times_queue"`
+	RatioP50      float64 `json:"p50_times_theory"`
+	RatioP99      float64 `json:"p99_times_theory"`
+	Target        float64 `json:"target_p99_at_most"`
+	Neighbours    float64 `json:"neighbours_share_of_cores"`
 }
 
 const (
@@ -50,20 +56,26 @@ const (
 )
 
 // measureLoad lets texts arrive at the router as a Poisson process, at the given share of its throughput, and
-// compares the times that they take with those of a queue with ideal servers.
+// compares the times that they take with those of two queues with ideal servers.
 //
 // The arrivals are open-loop: their times are drawn before, from a fixed seed, and none waits for an answer to
 // another. A time counts from the moment at which the text should have arrived, so that a generator which comes too
-// late, because all cores are busy, hides nothing (what is called coordinated omission).
+// late, because all cores are busy, hides nothing (what is called coordinated omission). The generator is woken as a
+// server is by the network, see [alarm], and each arrival has a goroutine, as a request to a server has.
 //
-// Theory is the queue M/G/c in Kendall's notation with as many servers as cores, first come, first served: the same
-// arrivals, with service times from the empirical distribution of the same text's times through the router with
-// nothing else under way. See [sojourns] for how it is simulated. It knows no batches, no scheduler, no garbage
-// collector and no memory that cores share; the ratio says what these cost.
+// Both queues have as many servers as cores and serve first come, first served; see [sojourns].
+//
+//   - Queue has the very arrivals and the times that the encoder took for these texts in this run. What is above it is
+//     what the router, Go's scheduler and the system's add: arrivals that come late, batches, goroutines that wait.
+//   - Theory is M/G/c in Kendall's notation: the same arrivals, and service times from the empirical distribution of
+//     the same text's times through the router with nothing else under way. It knows no caches that cores share, no
+//     collector, and no neighbours on the machine either; that the encoder is slower beside them is in the ratio too.
 func measureLoad(
 	embedder *cachelora.Embedder, texts []string, utilisation, capacity float64, duration time.Duration, seed uint64,
+	opts ...router.Option,
 ) (loadResult, error) {
-	provider := router.New(embedder, router.WithQueue(1<<20))
+	observed := observe(embedder)
+	provider := router.New(observed, append(opts, router.WithQueue(1<<20))...)
 	defer provider.Close()
 	alone, err := timeAlone(provider, texts)
 	if err != nil {
@@ -73,27 +85,35 @@ func measureLoad(
 	rate := utilisation * capacity
 	n := max(100, int(rate*duration.Seconds()))
 	arrived := arrivals(random, rate, n)
-	asked := make([]int, n)
-	for i := range asked {
-		asked[i] = random.IntN(len(texts))
+	chosen := make([]int, n)
+	for i := range chosen {
+		chosen[i] = random.IntN(len(texts))
 	}
-	observed, lateness, err := arrive(provider, texts, arrived, asked)
+	asked := copies(texts, chosen)
+	machine := watchNeighbours()
+	took, lateness, err := arrive(provider, asked, arrived)
 	if err != nil {
 		return loadResult{}, err
 	}
+	share := machine.share()
+	computed := observed.seconds(asked)
+	queue := sojourns(arrived, func(i int) float64 { return computed[i] }, cores)
 	service := func(text int) float64 { return alone[text][random.IntN(len(alone[text]))] }
 	var theory []float64
 	for range simulations {
-		theory = append(theory, sojourns(arrived, func(i int) float64 { return service(asked[i]) }, cores)...)
+		theory = append(theory, sojourns(arrived, func(i int) float64 { return service(chosen[i]) }, cores)...)
 	}
 	steady := sojourns(arrivals(random, rate, steadyArrivals), func(int) float64 { return service(random.IntN(len(texts))) }, cores)
 	serviceMean := mean(slices.Concat(alone...))
 	found := loadResult{
 		Unit: "milliseconds", Utilisation: utilisation, Rate: rate, Arrivals: n, Seed: seed,
-		ServiceMean: serviceMean * 1000, TheoryUtilisation: rate * serviceMean / cores,
-		Observed: milliseconds(observed), Theory: milliseconds(theory), SteadyP99: milliseconds(steady).P99,
-		Lateness: milliseconds(lateness), Target: targetLoad,
+		ServiceMean: serviceMean * 1000, ServiceMeanUnderLoad: mean(computed) * 1000,
+		TheoryUtilisation: rate * serviceMean / cores,
+		Observed:          milliseconds(took), Lateness: milliseconds(lateness),
+		Queue: milliseconds(queue), Theory: milliseconds(theory), SteadyP99: milliseconds(steady).P99,
+		Target: targetLoad, Neighbours: share,
 	}
+	found.RatioQueueP99 = found.Observed.P99 / found.Queue.P99
 	found.RatioP50, found.RatioP99 = found.Observed.P50/found.Theory.P50, found.Observed.P99/found.Theory.P99
 	return found, nil
 }
@@ -114,22 +134,30 @@ func timeAlone(provider *router.Provider, texts []string) ([][]float64, error) {
 	return found, nil
 }
 
-// arrive calls the provider at the given times, each time on a goroutine of its own; it returns the seconds from
-// these times to the answers, and to the calls.
-func arrive(provider *router.Provider, texts []string, arrived []float64, asked []int) (observed, lateness []float64, err error) {
-	observed, lateness = make([]float64, len(arrived)), make([]float64, len(arrived))
+// arrive calls the provider with a text at each of the given times, on a goroutine of its own; it returns the seconds
+// from these times to the answers, and to the calls.
+func arrive(provider *router.Provider, texts []string, arrived []float64) (took, lateness []float64, err error) {
+	took, lateness = make([]float64, len(arrived)), make([]float64, len(arrived))
 	failures := make([]error, len(arrived))
+	generator, err := newAlarm()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer generator.close()
 	var calls sync.WaitGroup
 	start := time.Now()
 	for i, at := range arrived {
 		due := start.Add(time.Duration(at * 1e9))
-		sleep(time.Until(due))
+		if err := generator.sleep(time.Until(due)); err != nil {
+			calls.Wait()
+			return nil, nil, err
+		}
 		calls.Add(1)
 		go func() {
 			defer calls.Done()
 			lateness[i] = time.Since(due).Seconds()
-			_, failures[i] = provider.Embed(context.Background(), texts[asked[i]])
-			observed[i] = time.Since(due).Seconds()
+			_, failures[i] = provider.Embed(context.Background(), texts[i])
+			took[i] = time.Since(due).Seconds()
 		}()
 	}
 	calls.Wait()
@@ -138,7 +166,7 @@ func arrive(provider *router.Provider, texts []string, arrived []float64, asked 
 			return nil, nil, failure
 		}
 	}
-	return observed, lateness, nil
+	return took, lateness, nil
 }
 
 func milliseconds(seconds []float64) times50and99 {

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	cachelora "github.com/cachelora/cachelora/native/go"
+	"github.com/cachelora/cachelora/native/go/router"
 )
 
 // cores is how many the throughput and the load use.
@@ -47,6 +48,8 @@ type settings struct {
 	clock       string
 	utilisation []float64
 	seed        uint64
+	spareProcs  bool
+	maxBatch    int
 }
 
 // report is what --json prints.
@@ -60,7 +63,10 @@ type report struct {
 	Tokens     tokenCounts  `json:"tokens"`
 	Overhead   overhead     `json:"overhead"`
 	Throughput throughput   `json:"throughput"`
+	Closed     closedResult `json:"closed_load"`
 	Load       []loadResult `json:"load"`
+	SpareProcs bool         `json:"spare_procs"`
+	MaxBatch   int          `json:"max_batch"`
 }
 
 type bundle struct {
@@ -93,6 +99,8 @@ func parse(arguments []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.goroutines, "goroutines", 64, "how many share the two cores when the throughput is measured")
 	flags.StringVar(&s.clock, "clock", "wall", "what the overhead is measured with: wall, or cpu, the thread's processor time without the garbage collector's own threads, for machines that others use too")
 	utilisation := flags.String("utilisation", "0.5,0.7", "at which shares of the throughput the load is measured")
+	flags.BoolVar(&s.spareProcs, "spare-procs", true, "give the router WithSpareProcs, as servers should; false shows why")
+	flags.IntVar(&s.maxBatch, "max-batch", router.DefaultMaxBatch, "how many waiting texts the router computes together at most")
 	flags.Uint64Var(&s.seed, "seed", 1, "of the arrivals")
 	if err := flags.Parse(arguments); err != nil {
 		return s, err
@@ -112,8 +120,8 @@ func parse(arguments []string, stderr io.Writer) (settings, error) {
 	if s.clock != "wall" && s.clock != "cpu" {
 		return fail("--clock %q: wall or cpu was expected", s.clock)
 	}
-	if s.duration <= 0 || s.goroutines < 1 {
-		return fail("--duration %v, --goroutines %d: more than nothing was expected", s.duration, s.goroutines)
+	if s.duration <= 0 || s.goroutines < 1 || s.maxBatch < 1 {
+		return fail("--duration %v, --goroutines %d, --max-batch %d: more than nothing was expected", s.duration, s.goroutines, s.maxBatch)
 	}
 	if flags.NArg() != 1 {
 		return fail("one BUNDLE was expected, a directory that `cachelora export` wrote")
@@ -140,6 +148,9 @@ func run(s settings, out io.Writer) error {
 		Kernel:  embedder.Kernel(),
 		Seconds: s.duration.Seconds(),
 		Texts:   len(texts),
+
+		SpareProcs: s.spareProcs,
+		MaxBatch:   s.maxBatch,
 	}
 	if found.Tokens, err = countTokens(embedder, texts); err != nil {
 		return err
@@ -147,11 +158,19 @@ func run(s settings, out io.Writer) error {
 	if found.Overhead, err = measureOverhead(embedder, s.duration, s.clock == "cpu"); err != nil {
 		return err
 	}
-	if found.Throughput, err = measureThroughput(embedder, texts, s.goroutines, s.duration); err != nil {
+	opts := []router.Option{router.WithMaxBatch(s.maxBatch)}
+	if s.spareProcs {
+		opts = append(opts, router.WithSpareProcs())
+	}
+	if found.Throughput, err = measureThroughput(embedder, texts, s.goroutines, s.duration, opts...); err != nil {
+		return err
+	}
+	capacity := found.Throughput.Together.Median
+	if found.Closed, err = measureClosed(embedder, texts, s.goroutines, capacity, s.duration, opts...); err != nil {
 		return err
 	}
 	for _, share := range s.utilisation {
-		load, err := measureLoad(embedder, texts, share, found.Throughput.Together.Median, s.duration, s.seed)
+		load, err := measureLoad(embedder, texts, share, capacity, s.duration, s.seed, opts...)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"slices"
 )
 
 // arrivals returns n times in seconds, ascending from 0 on, of a Poisson process of the given rate per second.
@@ -34,6 +35,30 @@ func sojourns(arrived []float64, service func(customer int) float64, servers int
 		}
 		free[first] = max(free[first], at) + service(i)
 		found[i] = free[first] - at
+	}
+	return found
+}
+
+// closedSojourns is [sojourns] for a fixed number of callers that each come again as soon as it is served, a
+// closed queue.
+func closedSojourns(callers int, service func(customer int) float64, customers, servers int) []float64 {
+	free := make([]float64, servers)
+	// When each caller comes again, ascending: who is served first comes first.
+	coming := make([]float64, callers)
+	found := make([]float64, customers)
+	for i := range found {
+		at := coming[0]
+		first := 0
+		for s := range free {
+			if free[s] < free[first] {
+				first = s
+			}
+		}
+		free[first] = max(free[first], at) + service(i)
+		found[i] = free[first] - at
+		place, _ := slices.BinarySearch(coming[1:], free[first])
+		copy(coming, coming[1:place+1])
+		coming[place] = free[first]
 	}
 	return found
 }

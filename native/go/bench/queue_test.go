@@ -23,6 +23,22 @@ func TestSojournsByHand(t *testing.T) {
 	}
 }
 
+func TestClosedSojournsByHand(t *testing.T) {
+	services := []float64{4, 1, 2, 3, 1}
+	got := closedSojourns(3, func(i int) float64 { return services[i] }, 5, 2)
+	// Served 0-4, 0-1, 1-3 (had waited from 0); who came again at 1 from 3 to 6, who came at 3 from 4 to 5.
+	if want := []float64{4, 1, 3, 5, 2}; !slices.Equal(got, want) {
+		t.Errorf("%v, %v was expected", got, want)
+	}
+}
+
+// Little's law: the mean time in a queue that is never empty is callers / throughput, and that is servers / service.
+func TestClosedQueueObeysLittlesLaw(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 0))
+	found := closedSojourns(64, func(int) float64 { return random.ExpFloat64() }, 100_000, 2)
+	near(t, "mean", mean(found), 64.0/2, 0.02)
+}
+
 // Erlang's C formula (Kleinrock, volume I, section 3.5): for two servers at utilisation u the mean time in the queue
 // M/M/2 is the service's mean / (1 - u^2). The whole distribution of the waiting time is known too.
 func TestMarkovianServiceIsErlangs(t *testing.T) {

@@ -26,6 +26,7 @@ type throughput struct {
 	Ratio          spread  `json:"times_one_goroutine"`
 	ProcessorRatio spread  `json:"processor_seconds_times_one_goroutine"`
 	Target         float64 `json:"target_at_least"`
+	Neighbours     float64 `json:"neighbours_share_of_cores"`
 }
 
 // Rounds of throughput; each is two turns of equal work.
@@ -34,7 +35,9 @@ const throughputRounds = 10
 // turn is what one of them took.
 type turn struct{ wall, processor float64 }
 
-func measureThroughput(embedder *cachelora.Embedder, texts []string, goroutines int, duration time.Duration) (throughput, error) {
+func measureThroughput(
+	embedder *cachelora.Embedder, texts []string, goroutines int, duration time.Duration, opts ...router.Option,
+) (throughput, error) {
 	alone := func(times int) (turn, error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
@@ -48,9 +51,14 @@ func measureThroughput(embedder *cachelora.Embedder, texts []string, goroutines 
 		})
 	}
 	together := func(times int) (turn, error) {
-		provider := router.New(embedder)
+		provider := router.New(embedder, opts...)
 		defer provider.Close()
-		return timed(func() error { return embedAll(provider, texts, times, goroutines) })
+		return timed(func() error {
+			return share(times*len(texts), goroutines, func(i int) error {
+				_, err := provider.Embed(context.Background(), texts[i%len(texts)])
+				return err
+			})
+		})
 	}
 	// The first turns warm both up, and say how often the list fits into a turn.
 	once, err := alone(1)
@@ -64,10 +72,11 @@ func measureThroughput(embedder *cachelora.Embedder, texts []string, goroutines 
 	times := max(1, int(duration.Seconds()/throughputRounds/1.5/once.wall))
 	work := float64(times * len(texts))
 	found := throughput{
-		Unit: "texts per second", Goroutines: goroutines, Cores: runtime.GOMAXPROCS(0), Rounds: throughputRounds,
+		Unit: "texts per second", Goroutines: goroutines, Cores: cores, Rounds: throughputRounds,
 		TextsPerTurn: times * len(texts), Target: targetThroughput,
 	}
 	var one, many, ratio, processor []float64
+	machine := watchNeighbours()
 	for i := range throughputRounds {
 		var took [2]turn
 		for j := range took {
@@ -80,13 +89,14 @@ func measureThroughput(embedder *cachelora.Embedder, texts []string, goroutines 
 		ratio = append(ratio, took[0].wall/took[1].wall)
 		processor = append(processor, took[1].processor/took[0].processor)
 	}
+	found.Neighbours = machine.share()
 	found.Alone, found.Together = spreadOf(one), spreadOf(many)
 	found.Ratio, found.ProcessorRatio = spreadOf(ratio), spreadOf(processor)
 	return found, nil
 }
 
-// embedAll embeds every text the given number of times; each goroutine takes the next one that nobody has.
-func embedAll(provider *router.Provider, texts []string, times, goroutines int) error {
+// share calls with 0 to n - 1 on the given number of goroutines; each takes the next number that nobody has.
+func share(n, goroutines int, call func(i int) error) error {
 	var taken atomic.Int64
 	var failure atomic.Pointer[error]
 	var calls sync.WaitGroup
@@ -96,10 +106,10 @@ func embedAll(provider *router.Provider, texts []string, times, goroutines int) 
 			defer calls.Done()
 			for {
 				i := int(taken.Add(1)) - 1
-				if i >= times*len(texts) {
+				if i >= n {
 					return
 				}
-				if _, err := provider.Embed(context.Background(), texts[i%len(texts)]); err != nil {
+				if err := call(i); err != nil {
 					failure.CompareAndSwap(nil, &err)
 					return
 				}

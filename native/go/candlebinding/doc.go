@@ -28,4 +28,10 @@
 // never padded. A maximum length that would cut a text shorter than the bundle does is an [UnsupportedError].
 //
 // Every function is safe for concurrent use.
+//
+// # The scheduler
+//
+// Goroutines that compute in C keep places of Go's scheduler, as in the router's own binding, and under load
+// requests wait for one to be read and answered. With CACHELORA_SPARE_PROCS=1 each bundle that is opened raises
+// GOMAXPROCS by its number of workers; see WithSpareProcs in the package router.
 package candle_binding

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -77,6 +78,10 @@ func openBundle(directory string, opts ...router.Option) (*bundle, error) {
 			return other, nil
 		}
 	}
+	spare, err := spareProcs()
+	if err != nil {
+		return nil, err
+	}
 	embedder, err := cachelora.Open(directory)
 	if err != nil {
 		return nil, explain(err)
@@ -86,7 +91,26 @@ func openBundle(directory string, opts ...router.Option) (*bundle, error) {
 		embedder.Close()
 		return nil, err
 	}
-	return &bundle{directory, embedder, router.New(embedder, opts...), layers}, nil
+	return &bundle{directory, embedder, router.New(embedder, append(opts, spare...)...), layers}, nil
+}
+
+// spareProcsVariable says whether bundles are computed beside the scheduler's places or in them.
+const spareProcsVariable = "CACHELORA_SPARE_PROCS"
+
+// spareProcs reads it. The router has no call in which it could stand.
+func spareProcs() ([]router.Option, error) {
+	value := os.Getenv(spareProcsVariable)
+	if value == "" {
+		return nil, nil
+	}
+	wanted, err := strconv.ParseBool(value)
+	if err != nil {
+		return nil, fmt.Errorf("candle-binding: %s is %q; 1 or 0 was expected", spareProcsVariable, value)
+	}
+	if !wanted {
+		return nil, nil
+	}
+	return []router.Option{router.WithSpareProcs()}, nil
 }
 
 func layersOf(directory string) (int, error) {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -106,6 +107,28 @@ func TestLabelsAndNumbers(t *testing.T) {
 	}
 	if candle.NLIContradiction != 2 || candle.MLPDeviceMetal != 2 || candle.MLPBF16 != 2 {
 		t.Error("the numbers are not the router's")
+	}
+}
+
+func TestSpareProcsAreTheEnvironmentsChoice(t *testing.T) {
+	if !fresh(t) {
+		return
+	}
+	before := runtime.GOMAXPROCS(0)
+	t.Setenv("CACHELORA_SPARE_PROCS", "many")
+	if err := candle.InitModel(bundle, true); err == nil || !strings.Contains(err.Error(), `CACHELORA_SPARE_PROCS is "many"`) {
+		t.Error(err)
+	}
+	t.Setenv("CACHELORA_SPARE_PROCS", "1")
+	if err := candle.InitModel(bundle, true); err != nil {
+		t.Fatal(err)
+	}
+	// The same bundle for another model type is open already.
+	if err := candle.InitMmBertEmbeddingModel(bundle, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := runtime.GOMAXPROCS(0); got != before+min(before, runtime.NumCPU()) {
+		t.Errorf("GOMAXPROCS is %d, it was %d", got, before)
 	}
 }
 

@@ -225,8 +225,9 @@ size_t cachelora_dimension(const cachelora_embedder *embedder);
 // How many tokens of a text the model reads, special tokens included; 0 for NULL.
 size_t cachelora_max_tokens(const cachelora_embedder *embedder);
 
-// The namespace of the bundle's vectors, 64 hex digits: vectors of two fingerprints must never be
-// compared. Valid while the handle lives; empty for NULL.
+// The namespace of the handle's vectors, 64 hex digits: vectors of two fingerprints must never be
+// compared. ONNX Runtime has one of its own where the bundle's usual encoder is the fused one. Valid while
+// the handle lives; empty for NULL.
 cachelora_str cachelora_fingerprint(const cachelora_embedder *embedder);
 
 // Which encoder computes the vectors, "fused" or "onnxruntime". Valid while the handle lives; empty

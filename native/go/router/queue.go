@@ -99,8 +99,13 @@ func (p *Provider) take() []*request {
 		}
 		return nil
 	}
-	// A worker takes no more than its share, or the others would be idle while it computes a batch.
-	share := min(p.maxBatch, (p.waitingTexts+p.workers-1)/p.workers)
+	// Half of a worker's share of what waits. With all of it, the workers would end at different times, since texts and
+	// batches take different times, and some be idle meanwhile; and the first texts of a short queue would wait for the
+	// last. With half, batches become smaller as the queue does, down to single texts, and are large only where it is
+	// long. It is the rule called factoring (Hummel, Schonberg and Flynn, "Factoring: a method for scheduling parallel
+	// loops", Communications of the ACM 35(8), 1992).
+	parts := 2 * p.workers
+	share := min(p.maxBatch, (p.waitingTexts+parts-1)/parts)
 	var taken []*request
 	texts := 0
 	for p.waiting.Len() > 0 {

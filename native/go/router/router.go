@@ -11,9 +11,9 @@
 //	vector, err := provider.Embed(ctx, "How do I reset my password?")
 //
 // At most as many calls compute at a time as there are workers, by default one per core; the others wait
-// in a bounded queue. While a worker is free a call never waits. When all are busy, those that wait are
-// computed together, a few texts per worker, so that load makes batches and idleness makes none. A batch
-// never changes a vector.
+// in a bounded queue. While a worker is free a call never waits. When all are busy and many wait, some of
+// these are computed together, so that load makes batches and idleness makes none. A batch never changes a
+// vector. Servers should use [WithSpareProcs].
 //
 // The counters are a plain structure, made for expvar:
 //
@@ -25,7 +25,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"time"
 
@@ -75,7 +74,8 @@ const (
 // Option changes how a Provider works.
 type Option func(*Provider)
 
-// WithWorkers sets how many calls may compute at a time; the default is GOMAXPROCS.
+// WithWorkers sets how many calls may compute at a time; the default is GOMAXPROCS, without what [WithSpareProcs]
+// added to it, and at most the number of cores.
 func WithWorkers(workers int) Option {
 	return func(p *Provider) { p.workers = workers }
 }
@@ -96,6 +96,7 @@ type Provider struct {
 	workers    int
 	queueLimit int
 	maxBatch   int
+	spare      bool
 
 	mu sync.Mutex
 	// waiting holds *request in the order of their arrival. It is empty while a worker is free.
@@ -127,7 +128,7 @@ type answer struct {
 func New(model Model, opts ...Option) *Provider {
 	p := &Provider{
 		model:      model,
-		workers:    runtime.GOMAXPROCS(0),
+		workers:    defaultWorkers(),
 		queueLimit: DefaultQueue,
 		maxBatch:   DefaultMaxBatch,
 	}
@@ -139,6 +140,9 @@ func New(model Model, opts ...Option) *Provider {
 			p.workers, p.queueLimit, p.maxBatch))
 	}
 	p.idle.L = &p.mu
+	if p.spare {
+		spareProcs(p.workers)
+	}
 	return p
 }
 
@@ -220,6 +224,10 @@ func (p *Provider) Close() error {
 	}
 	for p.running > 0 {
 		p.idle.Wait()
+	}
+	if p.spare {
+		p.spare = false
+		spareProcs(-p.workers)
 	}
 	return nil
 }

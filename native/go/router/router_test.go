@@ -172,8 +172,8 @@ func TestWhatWaitsIsComputedTogether(t *testing.T) {
 	eventually(t, "ten wait", func() bool { return provider.Snapshot().Waiting == 10 })
 	model.release()
 	calls.Wait()
-	// The first alone, then eight, then two.
-	if counted := provider.Snapshot(); counted.Computations != 3 || counted.Batches != 2 || counted.Texts != 11 ||
+	// The first alone, then always half of what waits: five, three, one, one.
+	if counted := provider.Snapshot(); counted.Computations != 5 || counted.Batches != 2 || counted.Texts != 11 ||
 		counted.MostWaiting != 10 || counted.WaitSeconds <= 0 {
 		t.Errorf("%+v", counted)
 	}
@@ -204,8 +204,8 @@ func TestWaitingWorkIsSharedByTheWorkers(t *testing.T) {
 	eventually(t, "six wait", func() bool { return provider.Snapshot().Waiting == 6 })
 	model.release()
 	calls.Wait()
-	// Had one worker taken all six, there would be three computations and an idle worker.
-	if counted := provider.Snapshot(); counted.Computations < 4 {
+	// The first two alone, then two texts together, and the others alone so that both workers end together.
+	if counted := provider.Snapshot(); counted.Computations != 2+5 || counted.Batches != 1 {
 		t.Errorf("%+v", counted)
 	}
 }
@@ -467,8 +467,68 @@ func TestManyGoroutines(t *testing.T) {
 		counted := provider.Snapshot()
 		return counted.Running == 0 && counted.Waiting == 0
 	})
-	if counted := provider.Snapshot(); counted.Workers != runtime.GOMAXPROCS(0) || counted.Texts+counted.Cancelled != counted.Requests {
+	if counted := provider.Snapshot(); counted.Workers != min(runtime.GOMAXPROCS(0), runtime.NumCPU()) || counted.Texts+counted.Cancelled != counted.Requests {
 		t.Errorf("%+v", counted)
+	}
+}
+
+func TestBatchesAreBounded(t *testing.T) {
+	model := newGate(t)
+	provider := router.New(model, router.WithWorkers(1), router.WithMaxBatch(8))
+	defer provider.Close()
+	defer model.release()
+	var calls sync.WaitGroup
+	for _, text := range texts(1 + 40) {
+		spawn(&calls, func() {
+			if _, err := provider.Embed(context.Background(), text); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "forty wait", func() bool { return provider.Snapshot().Waiting == 40 })
+	model.release()
+	calls.Wait()
+	// One; 8 of 40, 32, 24 and 16; then 4, 2, 1 and 1.
+	if counted := provider.Snapshot(); counted.Computations != 1+4+4 || counted.Batches != 6 {
+		t.Errorf("%+v", counted)
+	}
+}
+
+func TestSpareProcsAreGivenBack(t *testing.T) {
+	embedder := open(t)
+	before := runtime.GOMAXPROCS(0)
+	plain := router.New(embedder, router.WithWorkers(2))
+	if got := runtime.GOMAXPROCS(0); got != before {
+		t.Errorf("unasked: GOMAXPROCS %d, it was %d", got, before)
+	}
+	first := router.New(embedder, router.WithSpareProcs())
+	workers := first.Snapshot().Workers
+	if got := runtime.GOMAXPROCS(0); workers != min(before, runtime.NumCPU()) || got != before+workers {
+		t.Errorf("%d workers, GOMAXPROCS %d, it was %d", workers, got, before)
+	}
+	// What the first added is no reason for more workers.
+	second := router.New(embedder, router.WithSpareProcs())
+	if got := second.Snapshot().Workers; got != workers {
+		t.Errorf("%d workers beside %d", got, workers)
+	}
+	third := router.New(embedder, router.WithSpareProcs(), router.WithWorkers(3))
+	if got := runtime.GOMAXPROCS(0); got != before+2*workers+3 {
+		t.Errorf("three: GOMAXPROCS %d, it was %d", got, before)
+	}
+	for _, provider := range []*router.Provider{first, plain, third, second, second} {
+		provider.Close()
+	}
+	if got := runtime.GOMAXPROCS(0); got != before {
+		t.Errorf("closed: GOMAXPROCS %d, it was %d", got, before)
+	}
+}
+
+func TestNoMoreWorkersThanCores(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU() + 5))
+	provider := router.New(open(t))
+	defer provider.Close()
+	if got := provider.Snapshot().Workers; got != runtime.NumCPU() {
+		t.Errorf("%d workers on %d cores", got, runtime.NumCPU())
 	}
 }
 

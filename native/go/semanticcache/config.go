@@ -87,6 +87,9 @@ func parse(file string, content []byte) (*Config, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, c.mistake(block, "the file has no keys; this key was expected")
 	}
+	if err := c.onceEach(root, "", "bert_model", block); err != nil {
+		return nil, err
+	}
 	if err := c.readBase(find(root, "bert_model")); err != nil {
 		return nil, err
 	}
@@ -108,14 +111,12 @@ func parse(file string, content []byte) (*Config, error) {
 }
 
 func (c *Config) readBlock(values *yaml.Node) error {
+	if err := c.onceEach(values, block+".", slices.Concat(ours, others)...); err != nil {
+		return err
+	}
 	for i := 0; i < len(values.Content); i += 2 {
 		key, value := values.Content[i], resolve(values.Content[i+1])
 		name := block + "." + key.Value
-		if c.lines[name] != 0 {
-			first := c.lines[name]
-			c.lines[name] = key.Line
-			return c.mistake(name, fmt.Sprintf("this key stands in line %d already; once was expected", first))
-		}
 		c.lines[name] = key.Line
 		var err error
 		switch key.Value {
@@ -162,6 +163,9 @@ func (c *Config) readBase(model *yaml.Node) error {
 	if model == nil || model.Kind != yaml.MappingNode {
 		return nil
 	}
+	if err := c.onceEach(model, "bert_model.", "model_id"); err != nil {
+		return err
+	}
 	key, value := entry(model, "model_id")
 	if key == nil {
 		return nil
@@ -186,6 +190,24 @@ func (c *Config) mistake(key, problem string) *ConfigError {
 		above = above[:max(0, strings.LastIndexByte(above, '.'))]
 	}
 	return &ConfigError{File: c.file, Line: line, Key: key, Problem: problem}
+}
+
+// onceEach fails if one of the keys stands in a mapping twice: a file with two of them means one thing to who reads
+// its beginning and another to who reads its end. above is what goes before their names in a mistake.
+func (c *Config) onceEach(mapping *yaml.Node, above string, keys ...string) error {
+	first := map[string]int{}
+	for i := 0; i < len(mapping.Content); i += 2 {
+		key := mapping.Content[i]
+		if !slices.Contains(keys, key.Value) {
+			continue
+		}
+		if line, again := first[key.Value]; again {
+			c.lines[above+key.Value] = key.Line
+			return c.mistake(above+key.Value, fmt.Sprintf("this key stands in line %d already; once was expected", line))
+		}
+		first[key.Value] = key.Line
+	}
+	return nil
 }
 
 // entry returns a key of a mapping and its value, or nil.

@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Bytes in one request's body
     #[arg(long, default_value_t = 8 << 20, value_name = "N")]
     pub max_body: usize,
+    /// Seconds that a request's head may take to arrive, and that a connection may be idle between two requests
+    #[arg(long, default_value = "60", value_parser = seconds, value_name = "SECONDS")]
+    pub head_timeout: Duration,
     /// Seconds that a request's body may take to arrive
     #[arg(long, default_value = "30", value_parser = seconds, value_name = "SECONDS")]
     pub body_timeout: Duration,

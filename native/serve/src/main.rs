@@ -13,6 +13,7 @@
 
 mod arguments;
 mod authorization;
+mod connections;
 mod embeddings;
 mod failure;
 mod listener;

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::arguments::{Arguments, OnTooLong};
 use crate::authorization::{self, Token};
+use crate::connections;
 use crate::embeddings::embeddings;
 use crate::failure::Failure;
 use crate::listener::Listener;
@@ -119,14 +120,14 @@ async fn serve(arguments: &Arguments, server: Arc<Server>) -> Result<(), String>
             let _ = stop.wait_for(|&signals| signals >= 1).await;
         }
     };
+    let patience = arguments.head_timeout;
     let (serving, _socket_file) = match listener {
         Listener::Tcp(listener) => {
-            (tokio::spawn(axum::serve(listener, routes).with_graceful_shutdown(stopped).into_future()), None)
+            (tokio::spawn(connections::serve(listener, routes, patience, stopped)), None)
         }
-        Listener::Unix(listener, file) => (
-            tokio::spawn(axum::serve(listener, routes).with_graceful_shutdown(stopped).into_future()),
-            Some(file),
-        ),
+        Listener::Unix(listener, file) => {
+            (tokio::spawn(connections::serve(listener, routes, patience, stopped)), Some(file))
+        }
     };
     let out_of_patience = {
         let (mut stop, patience) = (stop.clone(), arguments.stop_timeout);
@@ -137,8 +138,7 @@ async fn serve(arguments: &Arguments, server: Arc<Server>) -> Result<(), String>
     };
     tokio::select! {
         done = serving => match done {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(()) => Ok(()),
             Err(error) => Err(format!("a defect of cachelora: {error}")),
         },
         () = out_of_patience => {

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["compare", "evaluate", "look"]
+__all__ = ["compare", "evaluate", "look", "review"]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 SeedOption = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 TEST_HELP = "Rows that nobody trained on: JSON Lines file, or hf://datasets/owner/name/path; may be repeated."
+
+REVIEWED_HELP = "An answered file of `cachelora review`: pairs with a wrong label are set aside; may be repeated."
 
 
 def evaluate(
@@ -26,6 +28,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="A bundle, measured as it is served; may be repeated. Alone, no base model is measured."),
     ] = None,
+    reviewed: Annotated[list[str] | None, typer.Option(help=REVIEWED_HELP)] = None,
     output: Annotated[Path | None, typer.Option(help="Write the facts to this JSON file too.")] = None,
     seed: SeedOption = 0,
     resamples: Annotated[int, typer.Option(min=100, help="Resamples of the bootstrap, at least.")] = 1000,
@@ -37,24 +40,29 @@ def evaluate(
     from cachelora.terminal import emit, stdout
 
     from cachelora_training.bases import DEFAULT_BASE
-    from cachelora_training.directories import write_text_atomically
+    from cachelora_training.directories import check_output_file, write_text_atomically
     from cachelora_training.evaluate.figures import Settings
     from cachelora_training.evaluate.results import evaluate_models
     from cachelora_training.tables import comparison_table, figures_tables
 
     if not 0 < confidence < 1:
         raise UsageError(f"--confidence is {confidence}, a share between 0 and 1 was expected")
+    if output is not None:
+        check_output_file(output)
     if base_model is None and (adapter or not bundle):
         base_model = DEFAULT_BASE
     settings = Settings(seed=seed, resamples=resamples, confidence=confidence)
-    facts = evaluate_models(base_model, adapter or [], test_file, bundles=bundle or [], settings=settings)
+    facts = evaluate_models(
+        base_model, adapter or [], test_file, bundles=bundle or [], reviewed=reviewed or [], settings=settings
+    )
     if output is not None:
-        write_text_atomically(output, json.dumps(facts, ensure_ascii=False, separators=(",", ":")) + "\n")
+        write_text_atomically(
+            output, json.dumps(facts, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
+        )
 
     def render() -> None:
-        if "base" in facts:
-            after: dict[str, Any] | None = facts["adapter"]["by_domain"] if "adapter" in facts else None
-            stdout.print(comparison_table(facts["base"]["by_domain"], after))
+        if "base" in facts and "adapter" in facts:
+            stdout.print(comparison_table(facts["base"]["by_domain"], facts["adapter"]["by_domain"]))
         for table in figures_tables(facts):
             stdout.print(table)
 
@@ -157,5 +165,39 @@ def look(
                 f"{facts['max_false_hit_rate']:.0%} false hits"
             )
         stdout.print(said, highlight=False, markup=False)
+
+    emit(facts, as_json=as_json, render=render)
+
+
+def review(
+    test_file: Annotated[list[str], typer.Option("--test-file", "--test-data", help=TEST_HELP)],
+    output: Annotated[Path, typer.Option(help="The file to write, or to add to; what it holds stays.")],
+    base_model: Annotated[str | None, typer.Option(help="Hub id, directory or builtin:...")] = None,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option("--adapter", "--lora-model", help="PEFT directory or hub id; may be repeated."),
+    ] = None,
+    bundle: Annotated[list[Path] | None, typer.Option(help="A bundle; may be repeated.")] = None,
+    share: Annotated[float, typer.Option(help="Of each domain's near misses, those most alike to a model.")] = 0.03,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the near misses that decide strict bounds to a file, for a person to say which labels are wrong."""
+    from cachelora.terminal import emit, stdout
+
+    from cachelora_training.bases import DEFAULT_BASE
+    from cachelora_training.evaluate.review import write_review
+
+    if base_model is None and (adapter or not bundle):
+        base_model = DEFAULT_BASE
+    facts = write_review(output, base_model, adapter or [], test_file, bundles=bundle or [], share=share, seed=seed)
+
+    def render() -> None:
+        stdout.print(
+            f"{facts['output']}: {facts['pairs']} pairs, {facts['new']} of them new, {facts['answered']} answered\n"
+            "say true or false for same_answer where it is null; then: cachelora evaluate --reviewed FILE",
+            highlight=False,
+            markup=False,
+        )
 
     emit(facts, as_json=as_json, render=render)

@@ -11,7 +11,7 @@ import numpy as np
 from cachelora.errors import UsageError
 from numpy.typing import NDArray
 
-from cachelora_training.evaluate.figures import GROUPINGS, Settings
+from cachelora_training.evaluate.figures import GROUPINGS, Settings, compared_groups
 from cachelora_training.evaluate.resampling import resampled_figures
 from cachelora_training.evaluate.results import evaluate_models
 from cachelora_training.evaluate.significance import compare_models, resamples_needed
@@ -100,6 +100,7 @@ def compare_results(
     domain = np.array(a["pairs"]["domain"])
     groups = {str(name): domain == name for name in np.unique(domain)}
     groups[ALL_DOMAINS] = np.ones(len(label), dtype=bool)
+    groups = {name: groups[name] for name in compared_groups(groups)}
     resamples = max(settings["resamples"], resamples_needed(len(measures) * len(groups), settings["confidence"]))
     figures: dict[str, dict[str, dict[str, float]]] = {}
     resampled: dict[str, dict[str, dict[str, NDArray[np.float64]]]] = {}

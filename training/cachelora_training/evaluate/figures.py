@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from cachelora_training.evaluate.pairs import LENGTHS, LONGEST, Pairs
 from cachelora_training.evaluate.resampling import interval, resampled_figures, weighted_figures
 from cachelora_training.measures import ALL_DOMAINS
 
-__all__ = ["GROUPINGS", "Settings", "curve", "figures_of", "groups_of"]
+__all__ = ["GROUPINGS", "Settings", "compared_groups", "curve", "figures_of", "groups_of"]
 
 # The key of a grouping and the column of `Pairs` that it follows.
 GROUPINGS = {"by_domain": "domain", "by_kind": "kind", "by_length": "length"}
@@ -42,6 +43,14 @@ def groups_of(pairs: Pairs, column: str, members: NDArray[np.bool_]) -> dict[str
     present = sorted({str(name) for name in names[members]}, key=_place_of)
     groups = {name: members & (names == name) for name in present}
     return groups | {ALL_DOMAINS: members}
+
+
+def compared_groups(groups: Mapping[str, Any]) -> list[str]:
+    """Return which of the groups by domain are compared: without the only one, which is the whole under another name.
+
+    Holm's rule would take it for twice as many claims.
+    """
+    return [ALL_DOMAINS] if len(groups) == 2 else list(groups)
 
 
 def _place_of(name: str) -> tuple[int, str]:

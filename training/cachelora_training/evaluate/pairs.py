@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,14 @@ class Pairs:
         first, second: The questions; ``first`` is the anchor.
         label: 1 where one answer serves both, else 0.
         row: The number of the row that the pair came from; a triplet gives two pairs.
-        anchor: The number of the anchor among the distinct ones; the unit of resampling.
+        anchor: The number of ``first`` among the distinct questions; the unit of resampling.
+        partner: The number of ``second`` among them.
         domain, kind, length, source: As a triplet has them; the length is that of the anchor, one of LENGTHS or 33+.
         overlap: The share of words in common, 0 to 1.
         solved: Whether counting words in common is enough to get the row right, see :func:`_solved`.
         rows: Every row that was read, for its provenance.
-        counts: ``triplets``, ``labelled_pairs``, ``intent_rows`` and ``unlabelled``: how many rows of each form.
+        counts: ``triplets``, ``labelled_pairs``, ``intent_rows`` and ``unlabelled``: how many rows of each form; and,
+            where a review was given, ``set_aside``: how many pairs it took out.
         triplet_rows: Which rows are triplets, by their number.
     """
 
@@ -61,6 +64,7 @@ class Pairs:
     label: NDArray[np.int8]
     row: NDArray[np.int64]
     anchor: NDArray[np.int64]
+    partner: NDArray[np.int64]
     domain: NDArray[np.str_]
     kind: NDArray[np.str_]
     length: NDArray[np.str_]
@@ -106,13 +110,32 @@ class _Columns:
             self.triplet_rows.append(self.rows)
         self.rows += 1
 
+    def set_aside(self, judged: Mapping[frozenset[str], bool]) -> int:
+        """Take out the pairs of which a reviewer said the contrary of their label; return how many there were."""
+        said = [judged.get(frozenset(pair)) for pair in zip(self.first, self.second, strict=True)]
+        wrong = [answer is not None and answer != bool(label) for answer, label in zip(said, self.label, strict=True)]
+        emptied = {row for row, out in zip(self.row, wrong, strict=True) if out}
+        kept = [not out for out in wrong]
+        for texts in (self.first, self.second, self.domain, self.kind, self.source):
+            texts[:] = compress(texts, kept)
+        for numbers in (self.label, self.row):
+            numbers[:] = compress(numbers, kept)
+        self.triplet_rows = [row for row in self.triplet_rows if row not in emptied]
+        return sum(wrong)
 
-def read_pairs(sources: Sequence[str], *, seed: int = 0) -> Pairs:
+
+def read_pairs(sources: Sequence[str], *, seed: int = 0, judged: Mapping[frozenset[str], bool] | None = None) -> Pairs:
     """Read test rows of four forms, in any mixture.
 
     ``{anchor, positive, negative}`` gives a pair of each label, ``{anchor, positive}`` one with label 1, ``{a, b,
     label}`` one with its label (null: unclear, left out), and ``{query, intent}`` what
     :func:`cachelora_training.evaluate.intents.partners` finds among all of them.
+
+    Args:
+        sources: Files.
+        seed: Of the partners of intent rows.
+        judged: What a reviewer said of two questions (:mod:`cachelora_training.evaluate.review`); pairs whose label
+            says the contrary are set aside.
 
     Raises:
         RowsError: as :func:`cachelora_training.rows.read_triplets`; or nothing is left to compare.
@@ -146,6 +169,8 @@ def read_pairs(sources: Sequence[str], *, seed: int = 0) -> Pairs:
         texts = {1: positive, 0: negative}
         found = {label: None if other is None else intents[other].query for label, other in texts.items()}
         columns.add(intents[anchor].query, found, intents[anchor].domain, "intent", intents[anchor].source)
+    if judged is not None:
+        counts["set_aside"] = columns.set_aside(judged)
     if not columns.label:
         raise RowsError(f"{', '.join(sources)}: no two questions to compare; a label, or two intents, are needed")
     return _finished(columns, rows, dict(counts))
@@ -153,7 +178,10 @@ def read_pairs(sources: Sequence[str], *, seed: int = 0) -> Pairs:
 
 def _finished(columns: _Columns, rows: list[PairedRow], counts: dict[str, int]) -> Pairs:
     number: dict[str, int] = {}
-    anchors = [number.setdefault(folded(text) or text, len(number)) for text in columns.first]
+    anchors, partners = (
+        np.array([number.setdefault(folded(text) or text, len(number)) for text in column], dtype=np.int64)
+        for column in (columns.first, columns.second)
+    )
     label = np.array(columns.label, dtype=np.int8)
     row = np.array(columns.row, dtype=np.int64)
     overlap = word_overlap(columns.first, columns.second)
@@ -163,7 +191,8 @@ def _finished(columns: _Columns, rows: list[PairedRow], counts: dict[str, int]) 
         second=columns.second,
         label=label,
         row=row,
-        anchor=np.array(anchors, dtype=np.int64),
+        anchor=anchors,
+        partner=partners,
         domain=np.array(columns.domain),
         kind=np.array(columns.kind),
         length=np.array([_length_of(text) for text in columns.first]),

@@ -65,7 +65,7 @@ def look(
         NotCalibratedError: the budget was not calibrated; the message lists what was.
     """
     if len(texts) % 2:
-        raise UsageError(f"{len(texts)} texts were given, pairs were expected")
+        raise UsageError(f"pairs of questions were expected, one after the other; found {len(texts)}, an odd number")
     pairs: list[tuple[str, str, bool | None]] = [
         (texts[place], texts[place + 1], None) for place in range(0, len(texts), 2)
     ] or list(BUILT_IN)

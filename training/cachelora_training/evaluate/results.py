@@ -15,14 +15,15 @@ from cachelora import __version__
 from cachelora.terminal import note, progress
 from numpy.typing import NDArray
 
-from cachelora_training.evaluate.figures import GROUPINGS, Settings, curve, figures_of, groups_of
+from cachelora_training.evaluate.figures import GROUPINGS, Settings, compared_groups, curve, figures_of, groups_of
 from cachelora_training.evaluate.models import Model, models_of
 from cachelora_training.evaluate.pairs import Pairs, cosines, read_pairs
+from cachelora_training.evaluate.review import describe_reviews, read_review
 from cachelora_training.evaluate.significance import compare_models, resamples_needed
 from cachelora_training.measures import ALL_DOMAINS
 from cachelora_training.provenance import describe_data
 
-__all__ = ["evaluate_models"]
+__all__ = ["evaluate_models", "remarks"]
 
 SCHEMA_VERSION = "1.0"
 EXAMPLES = 60
@@ -35,6 +36,7 @@ def evaluate_models(
     test_data: Sequence[str],
     *,
     bundles: Sequence[Path] = (),
+    reviewed: Sequence[str] = (),
     settings: Settings | None = None,
 ) -> dict[str, Any]:
     """Measure a base model, adapters on it and bundles on test rows, and compare them.
@@ -44,6 +46,7 @@ def evaluate_models(
         adapters: PEFT directories or hub ids.
         test_data: Triplets, pairs, labelled pairs and intent rows.
         bundles: What `cachelora export` wrote, measured through the native encoder.
+        reviewed: Answered reviews (:mod:`cachelora_training.evaluate.review`); pairs with a wrong label are set aside.
         settings: Seed, resamples, confidence, bounds on false hits.
 
     Returns:
@@ -53,11 +56,14 @@ def evaluate_models(
         RowsError, BaseModelError, AdapterError, HubError, UsageError: what is named can't be had or used.
     """
     settings = settings or Settings()
-    pairs = read_pairs(test_data, seed=settings.seed)
+    pairs = read_pairs(test_data, seed=settings.seed, judged=read_review(reviewed) if reviewed else None)
+    for remark in remarks(pairs):
+        note(remark)
     models = models_of(base_name, adapters, bundles)
     measures = ["margin", "roc_auc", f"hit_rate_at_{min(settings.false_hit_rates):g}"]
     everything = np.ones(len(pairs), dtype=bool)
-    tests = len(measures) * len(groups_of(pairs, "domain", everything)) * len(models) * (len(models) - 1) // 2
+    groups = compared_groups(groups_of(pairs, "domain", everything))
+    tests = len(measures) * len(groups) * len(models) * (len(models) - 1) // 2
     # Fewer could never show that anything is significant.
     by_domain = replace(settings, resamples=max(settings.resamples, resamples_needed(tests, settings.confidence)))
     facts: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
@@ -67,6 +73,7 @@ def evaluate_models(
             facts[f"{role}_model"] = {"name": first.name, **first.identity}
     facts |= {
         "test_data": describe_data(test_data, pairs.rows),
+        **({"reviews": describe_reviews(reviewed)} if reviewed else {}),
         **pairs.counts,
         "settings": {
             "seed": settings.seed,
@@ -90,7 +97,7 @@ def evaluate_models(
         found, again = _figures(pairs, scores, settings, by_domain, model.name)
         measured.append({**described, **found, **_details(pairs, scores)})
         figures[model.name] = {
-            group: {name: _value(values, name) for name in measures} for group, values in found["by_domain"].items()
+            group: {name: _value(found["by_domain"][group], name) for name in measures} for group in groups
         }
         resampled[model.name] = again
         if model.role in ("base", "adapter") and model.role not in facts:
@@ -111,6 +118,19 @@ def evaluate_models(
     drawn = np.sort(generator.permutation(len(pairs))[:EXAMPLES])
     facts["examples"] = [_shown(pairs, int(place)) | {"label": int(pairs.label[place])} for place in drawn]
     return facts
+
+
+def remarks(pairs: Pairs) -> list[str]:
+    """Return what makes figures mean less than they seem to."""
+    found = []
+    if not pairs.label.any():
+        found.append(f"all {len(pairs)} pairs are near misses: there is nothing to tell them from, so no margin")
+    elif pairs.label.all():
+        found.append(f"none of {len(pairs)} pairs is a near miss: there is nothing to tell apart, so no margin")
+    distinct = len(set(zip(pairs.first, pairs.second, strict=True)))
+    if distinct < len(pairs):
+        found.append(f"{len(pairs) - distinct} of {len(pairs)} pairs are repetitions of others; each of them counts")
+    return found
 
 
 def _encoded(model: Model, pairs: Pairs) -> tuple[NDArray[np.float64], dict[str, Any]]:

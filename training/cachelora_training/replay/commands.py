@@ -35,37 +35,20 @@ def replay(
 ) -> None:
     """Replay questions through caches of several sizes: hits, wrong hits, saved calls."""
     from cachelora.terminal import emit, stdout
-    from rich.table import Table
 
-    from cachelora_training.directories import write_text_atomically
+    from cachelora_training.directories import check_output_file, write_text_atomically
     from cachelora_training.replay.run import Plan, replay_bundle
+    from cachelora_training.replay.tables import replay_tables
 
+    if output is not None:
+        check_output_file(output)
     plan = Plan(tuple(entries or Plan.entries), questions, exponent, unrelated_share, seed)
     facts = replay_bundle(bundle, data, unrelated or [], plan, thresholds=threshold or [])
     if output is not None:
-        write_text_atomically(output, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+        write_text_atomically(output, json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def render() -> None:
-        table = Table("threshold", "entries", "hits", "right", "wrong", "missed", "crowd reaches", "foretold", "index")
-        for run in facts["runs"]:
-            crowd = run["crowd"]
-            foretold = crowd["predicted_wrong_neighbour_rate"]
-            table.add_row(
-                f"{run['threshold']:.3f}",
-                str(run["entries"]),
-                f"{run['hit_rate']:.2%}",
-                f"{run['right_hit_rate']:.2%}",
-                f"{run['wrong_hit_rate']:.2%}",
-                f"{run['missed']} of {run['repeated']}",
-                f"{crowd['measured_wrong_neighbour_rate']:.2%}",
-                "-" if foretold is None else f"{foretold:.2%}",
-                run["index"],
-            )
-        stdout.print(table)
-        stdout.print(
-            f"{plan.questions} questions each; hits, right and wrong are shares of them. Crowd: how often a stored "
-            "unrelated question reaches the threshold, counted, and foretold from a fifth of the largest store.",
-            highlight=False,
-        )
+        for table in replay_tables(facts):
+            stdout.print(table)
 
     emit(facts, as_json=as_json, render=render)

@@ -13,13 +13,15 @@ import numpy as np
 from cachelora import Embedder
 from cachelora.errors import UsageError
 from cachelora.terminal import note, progress
+from numpy.typing import NDArray
 
 from cachelora_training.measures import ALL_DOMAINS
 from cachelora_training.provenance import describe_data
 from cachelora_training.replay.answers import read_answers
-from cachelora_training.replay.cache import Outcome, play
+from cachelora_training.replay.cache import Outcome, neighbours_at_start, play
+from cachelora_training.replay.store import Store, open_store
 from cachelora_training.replay.traffic import Traffic, make_traffic
-from cachelora_training.store_size import Vectors, counts_reaching, fit_neighbours, measured_rates
+from cachelora_training.store_size import Vectors, counts_reaching, fit_neighbours, nearest_cosines
 from cachelora_training.unrelated import describe_stored, read_unrelated
 
 __all__ = ["Plan", "replay_bundle"]
@@ -27,7 +29,10 @@ __all__ = ["Plan", "replay_bundle"]
 WORST = 20
 # The model learns from a fifth of the largest store, so that the larger ones test what it foretells.
 FITTED_ON = 5
-MOST_ASKED = 2000
+SAMPLED = 2000
+EMBEDDED_AT_ONCE = 2048
+# Two ways to sum 384 products in float32 differ by less.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -91,38 +96,40 @@ def replay_bundle(
         try:
             streams = {
                 entries: make_traffic(answers, unrelated, **{**asdict(plan), "entries": entries})
-                for entries in sorted(plan.entries)
+                for entries in sorted(set(plan.entries))
             }
         except ValueError as error:
             raise UsageError(f"{error}; --unrelated names files of more") from error
         largest = streams[max(streams)]
-        # The streams share texts, so each is encoded once and only if some stream needs it.
-        needed = np.unique(np.concatenate([part for one in streams.values() for part in (one.stored, one.asked)]))
-        note(f"embedding {len(needed)} questions with {embedder.backend}")
-        vectors = np.zeros((len(largest.texts), embedder.dimension), dtype=np.float32)
-        vectors[needed] = embedder.encode([largest.texts[place] for place in needed])
+        vectors = _vectors(embedder, largest)
         model = {"key": "bundle", "fingerprint": embedder.fingerprint, "backend": embedder.backend}
-    runs: list[dict[str, Any]] = []
+    crowd = _Crowd(largest, vectors, [threshold for threshold, _ in levels], list(streams), plan.seed)
+    store = open_store(vectors[largest.stored])
+    found: dict[tuple[float, int], dict[str, Any]] = {}
+    note(f"storing up to {max(streams)} questions ({store.name} search)")
     with progress() as display:
-        task = display.add_task("replay", total=len(streams) * len(levels) * plan.questions)
-        for threshold, budget in levels:
-            foretold = _foretold(largest, vectors, threshold, sorted(streams))
-            for entries, traffic in streams.items():
-                outcome = play(traffic, vectors, threshold, advance=lambda: display.advance(task))
-                runs.append(
-                    {
-                        "key": "bundle",
-                        "domain": ALL_DOMAINS,
-                        "threshold": threshold,
-                        "max_false_hit_rate": budget,
-                        "entries": entries,
-                        "questions": len(traffic.asked),
-                        **_rates(outcome, traffic),
-                        "index": outcome.index,
-                        "crowd": foretold[entries],
-                        "worst": _worst(outcome, traffic, vectors),
-                    }
-                )
+        storing = display.add_task("store", total=max(streams))
+        playing = display.add_task("replay", total=len(streams) * len(levels) * plan.questions)
+        for entries, traffic in streams.items():
+            # A fuller store holds all of a less full one, so it is filled once.
+            store.hold(entries, lambda added: display.advance(storing, added))
+            at_start = neighbours_at_start(traffic, vectors, store)
+            for threshold, budget in levels:
+                outcome = play(traffic, vectors, threshold, at_start, advance=lambda: display.advance(playing))
+                found[threshold, entries] = {
+                    "key": "bundle",
+                    "domain": ALL_DOMAINS,
+                    "threshold": threshold,
+                    "max_false_hit_rate": budget,
+                    "entries": entries,
+                    "questions": len(traffic.asked),
+                    **_rates(outcome, traffic),
+                    "index": store.name,
+                    "index_recall": crowd.recall(store, entries, threshold),
+                    "crowd": crowd.rates(entries, threshold),
+                    "worst": _worst(outcome, traffic, vectors),
+                }
+    runs = [found[threshold, entries] for threshold, _ in levels for entries in streams]
     return {
         "schema_version": "1.0",
         "settings": {**asdict(plan), "entries": list(plan.entries)},
@@ -171,25 +178,71 @@ def _rates(outcome: Outcome, traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def _foretold(traffic: Traffic, vectors: Vectors, threshold: float, sizes: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return, for each store size, how often some unrelated stored question reaches the threshold.
+class _Crowd:
+    """What stored unrelated questions are to a sample of the labelled ones that are asked, found without an index."""
 
-    ``measured`` counts, ``predicted`` was fitted to the first stored questions only and is None where those
-    never reached the threshold.
-    """
-    asked = vectors[np.unique(traffic.asked[traffic.answer[traffic.asked] >= 0])[:MOST_ASKED]]
-    stored = vectors[traffic.stored]
-    sample = stored[: max(1, len(stored) // FITTED_ON)]
-    model = fit_neighbours(counts_reaching(asked, sample, [threshold])[0], len(sample)) if len(sample) else None
-    measured = measured_rates(asked, stored, threshold, sizes)
-    return {
-        size: {
-            "measured_wrong_neighbour_rate": rate,
-            "predicted_wrong_neighbour_rate": None if model is None else model.wrong_rate(size),
-            "fitted_on": len(sample),
+    def __init__(
+        self, traffic: Traffic, vectors: Vectors, thresholds: Sequence[float], sizes: Sequence[int], seed: int
+    ) -> None:
+        labelled = np.unique(traffic.asked[traffic.answer[traffic.asked] >= 0])
+        chosen = np.random.default_rng(seed).permutation(labelled)[:SAMPLED]
+        self._asked = vectors[chosen]
+        stored = vectors[traffic.stored]
+        nearest = nearest_cosines(self._asked, stored, sizes)
+        self._nearest = dict(zip(sizes, nearest, strict=True))
+        sample = stored[: max(1, len(stored) // FITTED_ON)]
+        self._fitted_on = len(sample)
+        self._models = {
+            threshold: fit_neighbours(counts, len(sample)) if len(sample) else None
+            for threshold, counts in zip(thresholds, counts_reaching(self._asked, sample, thresholds), strict=True)
         }
-        for size, rate in zip(sizes, measured, strict=True)
-    }
+        self._found: dict[int, Vectors] = {}
+
+    def rates(self, entries: int, threshold: float) -> dict[str, Any]:
+        """Return how often some stored question reaches the threshold, counted and foretold.
+
+        The model was fitted to the first stored questions only, and is None where too few of those reached the
+        threshold.
+        """
+        model = self._models[threshold]
+        return {
+            "questions": len(self._asked),
+            "measured_wrong_neighbour_rate": _share(self._nearest[entries] >= np.float32(threshold)),
+            "predicted_wrong_neighbour_rate": None if model is None else model.wrong_rate(entries),
+            "fitted_on": self._fitted_on,
+        }
+
+    def recall(self, store: Store, entries: int, threshold: float) -> dict[str, Any]:
+        """Return how often the index of ``store``, which holds ``entries``, finds what an exact search does."""
+        if entries not in self._found:
+            self._found[entries] = store.nearest(self._asked)[1]
+        found, nearest = self._found[entries], self._nearest[entries]
+        reached = nearest >= np.float32(threshold)
+        return {
+            "questions": len(found),
+            "nearest_found": _share(found >= nearest - ROUNDING) if entries else None,
+            "reaching": int(reached.sum()),
+            "reaching_found": _share(found[reached] >= np.float32(threshold) - ROUNDING),
+        }
+
+
+def _share(flags: NDArray[np.bool_]) -> float | None:
+    return float(flags.mean()) if len(flags) else None
+
+
+def _vectors(embedder: Embedder, traffic: Traffic) -> Vectors:
+    """Return the vectors of the texts that are asked or stored, (texts, dimension); zeros for the others."""
+    needed = np.union1d(traffic.asked, np.arange(traffic.stored.start, traffic.stored.stop))
+    note(f"embedding {len(needed)} questions with {embedder.backend}")
+    vectors = np.zeros((len(traffic.texts), embedder.dimension), dtype=np.float32)
+    with progress() as display:
+        task = display.add_task("embed", total=len(needed))
+        # Piece by piece, because a million vectors need not be held twice.
+        for start in range(0, len(needed), EMBEDDED_AT_ONCE):
+            part = needed[start : start + EMBEDDED_AT_ONCE]
+            vectors[part] = embedder.encode([traffic.texts[place] for place in part], show_progress_bar=False)
+            display.advance(task, len(part))
+    return vectors
 
 
 def _worst(outcome: Outcome, traffic: Traffic, vectors: Vectors) -> list[dict[str, Any]]:

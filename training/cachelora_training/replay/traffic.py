@@ -22,15 +22,16 @@ class Traffic:
     """A stream of questions over a list of distinct texts.
 
     Attributes:
-        texts: Every question that is stored or asked, once.
+        texts: Every question that may be asked or is stored, once: the labelled ones, then those without a label that
+            arrive, then those that are stored.
         answer: For each text the number of its answer; UNRELATED for questions that nobody labelled.
-        stored: Places in ``texts`` that the cache holds at the start: unrelated questions only.
+        stored: Places in ``texts`` that the cache holds at the start: unrelated questions only, side by side.
         asked: Places in ``texts`` in order of arrival; a place may come often.
     """
 
     texts: list[str]
     answer: Places
-    stored: Places
+    stored: slice
     asked: Places
 
 
@@ -74,13 +75,15 @@ def make_traffic(
     sizes = np.diff(starts)
     asked = starts[drawn] + (wording * sizes[drawn]).astype(np.int64)
     # Arriving strangers are taken from the front and stored ones after them, so that a fuller store holds
-    # everything that a less full one does.
-    asked[fresh] = starts[-1] + order[:strangers]
+    # everything that a less full one does, at the same places.
+    first = int(starts[-1])
+    asked[fresh] = np.arange(first, first + strangers)
+    crowd = [unrelated[place] for place in order[: strangers + entries]]
     return Traffic(
-        texts=[text for answer in answers for text in answer.questions] + list(unrelated),
-        answer=np.concatenate([np.repeat(np.arange(len(answers)), sizes), np.full(len(unrelated), UNRELATED)]).astype(
+        texts=[text for answer in answers for text in answer.questions] + crowd,
+        answer=np.concatenate([np.repeat(np.arange(len(answers)), sizes), np.full(len(crowd), UNRELATED)]).astype(
             np.int64
         ),
-        stored=starts[-1] + order[strangers : strangers + entries],
+        stored=slice(first + strangers, first + strangers + entries),
         asked=asked,
     )

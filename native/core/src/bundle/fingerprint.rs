@@ -14,6 +14,12 @@ pub(super) fn fingerprint(manifest: &Manifest) -> String {
     sha256_hex(text(manifest).as_bytes())
 }
 
+/// The namespace of the vectors that another encoder than the bundle's usual one computes: close to the usual
+/// vectors, but not the same.
+pub(super) fn of_backend(fingerprint: &str, backend: &str) -> String {
+    sha256_hex(format!("{fingerprint}\nbackend={backend}\n").as_bytes())
+}
+
 fn text(manifest: &Manifest) -> String {
     let Manifest {
         base_model, adapter, architecture, pooling, normalize, max_tokens, dimension, files, ..

@@ -101,6 +101,20 @@ impl Bundle {
         Ok(Some(path))
     }
 
+    /// As [`verify`](Self::verify), of a file whose content the caller has mapped.
+    pub(crate) fn verify_content(&self, name: &str, content: &[u8]) -> Result<()> {
+        match self.manifest.files.get(name) {
+            Some(entry) => verify::verify_content(&self.directory.join(name), entry, content),
+            None => Ok(()),
+        }
+    }
+
+    /// The namespace of the vectors that `backend` computes, where it is not the one that opens this bundle when
+    /// nothing is asked for; that one's namespace is the manifest's fingerprint.
+    pub(crate) fn fingerprint_of(&self, backend: &str) -> String {
+        fingerprint::of_backend(&self.manifest.fingerprint, backend)
+    }
+
     /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

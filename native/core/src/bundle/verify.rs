@@ -13,16 +13,7 @@ use crate::{Error, Result};
 pub(super) fn verify_file(path: &Path, entry: &FileEntry) -> Result<()> {
     let unreadable =
         |error: std::io::Error| Error::BundleNotFound { path: path.to_owned(), problem: error.to_string() };
-    let corrupt = |what: &'static str, expected: String, found: String| Error::BundleCorrupt {
-        path: path.to_owned(),
-        what,
-        expected,
-        found,
-    };
-    let size = super::file::regular_size(path).map_err(unreadable)?;
-    if size != entry.size {
-        return Err(corrupt("size", entry.size.to_string(), size.to_string()));
-    }
+    check_size(path, entry, super::file::regular_size(path).map_err(unreadable)?)?;
     let mut file = File::open(path).map_err(unreadable)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
@@ -33,11 +24,32 @@ pub(super) fn verify_file(path: &Path, entry: &FileEntry) -> Result<()> {
         }
         hash.update(&buffer[..count]);
     }
-    let found = hex(&hash.finalize());
-    if found != entry.sha256 {
-        return Err(corrupt("sha256", entry.sha256.clone(), found));
+    check_hash(path, entry, hex(&hash.finalize()))
+}
+
+/// Checks that a file's content, which somebody has read or mapped, has the size and the hash of its entry.
+pub(super) fn verify_content(path: &Path, entry: &FileEntry, content: &[u8]) -> Result<()> {
+    check_size(path, entry, content.len() as u64)?;
+    check_hash(path, entry, sha256_hex(content))
+}
+
+fn check_size(path: &Path, entry: &FileEntry, found: u64) -> Result<()> {
+    if found == entry.size {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::BundleCorrupt {
+        path: path.to_owned(),
+        what: "size",
+        expected: entry.size.to_string(),
+        found: found.to_string(),
+    })
+}
+
+fn check_hash(path: &Path, entry: &FileEntry, found: String) -> Result<()> {
+    if found == entry.sha256 {
+        return Ok(());
+    }
+    Err(Error::BundleCorrupt { path: path.to_owned(), what: "sha256", expected: entry.sha256.clone(), found })
 }
 
 /// SHA-256 of `bytes` in lower-case hex.

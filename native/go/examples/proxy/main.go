@@ -78,7 +78,7 @@ func run(ctx context.Context, s settings) error {
 	} else if _, err := thresholds("all"); err != nil {
 		return fmt.Errorf("%w; or choose a -threshold", err)
 	}
-	provider := router.New(embedder)
+	provider := router.New(embedder, router.WithSpareProcs())
 	defer provider.Close()
 
 	var index chatcache.Index = chatcache.NewExact(s.entries, s.lifetime)

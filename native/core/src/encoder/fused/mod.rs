@@ -28,10 +28,13 @@ mod operations;
 mod weights;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
+use memmap2::Mmap;
 
 pub use kernel::{Kernel, peak};
+pub(crate) use weights::map;
 
 use self::forward::{Job, Scratch};
 use self::weights::Model;
@@ -80,6 +83,11 @@ impl FusedEncoder {
     /// [`Error::BundleNotFound`] and [`Error::BundleInvalid`] for the file, [`Error::InvalidArgument`] for a
     /// kernel that this machine does not run.
     pub fn open(path: &Path, kernel: Option<Kernel>) -> Result<Self> {
+        Self::of_map(path, map(path)?, kernel)
+    }
+
+    /// As [`open`](Self::open), of a file that is mapped already.
+    pub(crate) fn of_map(path: &Path, map: Arc<Mmap>, kernel: Option<Kernel>) -> Result<Self> {
         let kernel = match (kernel, std::env::var(KERNEL_VARIABLE)) {
             (Some(kernel), _) => kernel,
             (None, Ok(name)) if !name.is_empty() => name.parse()?,
@@ -91,9 +99,14 @@ impl FusedEncoder {
                 Kernel::detect()
             )));
         }
-        let model = Model::open(path, kernel.zero())?;
+        let model = Model::of_map(path, map, kernel.zero())?;
         let callers = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self { model, kernel, lent: ArrayQueue::new(KEPT_PER_PROCESSOR * callers) })
+    }
+
+    /// Gives back the memory of words that were read only to hash the file.
+    pub(crate) fn forget_words(&self) {
+        self.model.forget_words();
     }
 
     /// The kernel in use.

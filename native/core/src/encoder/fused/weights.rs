@@ -30,6 +30,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors};
@@ -105,7 +106,7 @@ pub(super) struct Layer {
 
 /// A whole encoder.
 pub(super) struct Model {
-    map: Mmap,
+    map: Arc<Mmap>,
     pub(super) config: Config,
     words: Range<usize>,
     pub(super) word_scales: Vec<f32>,
@@ -114,20 +115,26 @@ pub(super) struct Model {
     pub(super) layers: Vec<Layer>,
 }
 
+/// Maps a weight file.
+///
+/// # Errors
+/// [`Error::BundleNotFound`] for a file that can't be read.
+pub(crate) fn map(path: &Path) -> Result<Arc<Mmap>> {
+    let unreadable =
+        |error: std::io::Error| Error::BundleNotFound { path: path.to_owned(), problem: error.to_string() };
+    regular_size(path).map_err(unreadable)?;
+    let file = File::open(path).map_err(unreadable)?;
+    // SAFETY: the map is only read. Another process that writes into the file changes vectors, one that
+    // shortens it ends this process with SIGBUS; both hold for every mapped file, and the manual says to
+    // replace bundles by renaming.
+    let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+    Ok(Arc::new(map))
+}
+
 impl Model {
-    /// Maps and checks a file; `zero` is what the kernels store the activation 0 as.
-    pub(super) fn open(path: &Path, zero: u8) -> Result<Self> {
+    /// Checks what `map` maps of the file `path`; `zero` is what the kernels store the activation 0 as.
+    pub(super) fn of_map(path: &Path, map: Arc<Mmap>, zero: u8) -> Result<Self> {
         let invalid = |problem: String| Error::BundleInvalid { path: path.to_owned(), problem };
-        let unreadable = |error: std::io::Error| Error::BundleNotFound {
-            path: path.to_owned(),
-            problem: error.to_string(),
-        };
-        regular_size(path).map_err(unreadable)?;
-        let file = File::open(path).map_err(unreadable)?;
-        // SAFETY: the map is only read. Another process that writes into the file changes vectors, one that
-        // shortens it ends this process with SIGBUS; both hold for every mapped file, and the manual says to
-        // replace bundles by renaming.
-        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         let (length, metadata) = SafeTensors::read_metadata(&map)
             .map_err(|error| invalid(format!("no safetensors file: {error}")))?;
         // The library takes the last of two tensors of one name; another reader may take the first.
@@ -151,6 +158,19 @@ impl Model {
     /// The packed bytes of a matrix of this model.
     pub(super) fn weights(&self, matrix: &Matrix) -> &[i8] {
         self.bytes(&matrix.weights)
+    }
+
+    /// Gives back the memory of word embeddings that somebody read only to hash them; those of a text's words come
+    /// back from the file.
+    pub(super) fn forget_words(&self) {
+        #[cfg(unix)]
+        {
+            let (start, length) = (self.words.start, self.words.len());
+            // SAFETY: nothing is written to the map, so what is forgotten is in the file. That this fails on some
+            // system costs memory only.
+            let _ =
+                unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, length) };
+        }
     }
 
     /// The word embeddings.
