@@ -12,6 +12,7 @@
 | `offline.py` | a model in this process, by vLLM |
 | `pace.py` | rate and tokens while a run is under way |
 | `rules.py` | near misses by minimal edits, without any model |
+| `rule_words.py` | the words that rules exchange, and where |
 | `journal.py` | every answer is kept as it arrives, so that a killed run repeats no request |
 | `filters.py` | which answers become triplets; every refusal is counted |
 | `run.py` | all of it in order |
