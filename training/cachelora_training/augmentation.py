@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from cachelora_training.edits import EDITS, edited
 from cachelora_training.evaluate.overlap import word_overlap
 from cachelora_training.examples import Examples
-from cachelora_training.generate.rules import RULES, near_miss
 from cachelora_training.questions import folded
 from cachelora_training.recipe import Recipe
 from cachelora_training.rewordings import light_rewording
@@ -54,15 +54,15 @@ def _by_rule(rows: list[Triplet], count: int, dice: random.Random) -> list[Tripl
     """Return up to ``count`` triplets; every question is edited at most once, by a rule that is drawn."""
     questions = [(text, row) for row in rows for text in row.texts] if count else []
     dice.shuffle(questions)
-    kinds = sorted(RULES)
+    kinds = sorted(EDITS)
     made: list[Triplet] = []
     for text, row in questions:
         if len(made) == count:
             break
         dice.shuffle(kinds)
         for kind in kinds:
-            edited = near_miss(text, kind)
-            if edited is not None and folded(edited) != folded(text):
-                made.append(Triplet(text, light_rewording(text, dice), edited, row.domain, kind, row.source))
+            other = edited(text, kind)
+            if other is not None and folded(other) != folded(text):
+                made.append(Triplet(text, light_rewording(text, dice), other, row.domain, kind, row.source))
                 break
     return made
