@@ -349,7 +349,7 @@ def test_only_adapters_and_sound_bundles_are_pushed(hub, machine, tiny, tmp_path
     with (bundle / "tokenizer.json").open("a") as file:
         file.write("\n")
     assert "tokenizer.json" in machine.run("push", bundle, "owner/x", code=1, token=TOKEN).stderr
-    assert "--revision" in machine.run("push", tiny.adapter, "owner/x@main", code=1, token=TOKEN).stderr
+    assert "--revision" in machine.run("push", tiny.adapter, "owner/x@main", code=2, token=TOKEN).stderr
     assert hub.requests == []
 
 
