@@ -77,14 +77,16 @@ func (p *Provider) leave(r *request) {
 	p.count.WaitSeconds += time.Since(r.arrived).Seconds()
 }
 
-// work computes requests and then what waits, until nothing does; the worker is free then.
+// work computes requests and then what waits, until nothing does; the worker is free then. It is free before its last
+// callers have their answers, so that one of them who asks again at once never finds it busy.
 func (p *Provider) work(requests []*request) {
-	for {
-		p.compute(requests)
-		requests = p.take()
-		if requests == nil {
-			return
+	for requests != nil {
+		found := p.compute(requests)
+		next := p.take()
+		for i, r := range requests {
+			r.answer <- found[i]
 		}
+		requests = next
 	}
 }
 
@@ -119,9 +121,9 @@ func (p *Provider) take() []*request {
 	return taken
 }
 
-// compute answers requests with one call of the model. No context is handed down: what is being computed
-// is finished, and the callers that went away don't disturb those that share their batch.
-func (p *Provider) compute(requests []*request) {
+// compute returns the answers to requests, from one call of the model. No context is handed down: what is being
+// computed is finished, and the callers that went away don't disturb those that share their batch.
+func (p *Provider) compute(requests []*request) []answer {
 	var texts []string
 	for _, r := range requests {
 		texts = append(texts, r.texts...)
@@ -131,20 +133,23 @@ func (p *Provider) compute(requests []*request) {
 	p.note(texts, found, time.Since(started))
 	if found.err != nil && len(requests) > 1 {
 		// One bad text must not fail its neighbours.
+		var answers []answer
 		for _, r := range requests {
-			p.compute([]*request{r})
+			answers = append(answers, p.compute([]*request{r})...)
 		}
-		return
+		return answers
 	}
-	for _, r := range requests {
+	answers := make([]answer, len(requests))
+	for i, r := range requests {
 		if found.err != nil {
-			r.answer <- answer{err: found.err}
+			answers[i] = answer{err: found.err}
 			continue
 		}
 		n := len(r.texts)
-		r.answer <- answer{vectors: found.vectors[:n:n], infos: found.infos[:n:n]}
+		answers[i] = answer{vectors: found.vectors[:n:n], infos: found.infos[:n:n]}
 		found.vectors, found.infos = found.vectors[n:], found.infos[n:]
 	}
+	return answers
 }
 
 func (p *Provider) call(texts []string) answer {

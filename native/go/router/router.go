@@ -239,11 +239,11 @@ func (p *Provider) embed(ctx context.Context, texts []string) answer {
 		return answer{err: err}
 	}
 	if started {
-		requests := []*request{r}
-		p.compute(requests)
-		if requests = p.take(); requests != nil {
-			go p.work(requests)
+		found := p.compute([]*request{r})
+		if next := p.take(); next != nil {
+			go p.work(next)
 		}
+		r.answer <- found[0]
 	}
 	return p.wait(ctx, r)
 }
