@@ -77,17 +77,22 @@ func (p *Provider) leave(r *request) {
 	p.count.WaitSeconds += time.Since(r.arrived).Seconds()
 }
 
-// work computes requests and then what waits, until nothing does; the worker is free then. It is free before its last
-// callers have their answers, so that one of them who asks again at once never finds it busy.
+// work computes requests and then what waits, until nothing does.
 func (p *Provider) work(requests []*request) {
 	for requests != nil {
-		found := p.compute(requests)
-		next := p.take()
-		for i, r := range requests {
-			r.answer <- found[i]
-		}
-		requests = next
+		requests = p.step(requests)
 	}
+}
+
+// step computes and answers requests, and returns what the worker computes next; nil if it is free. It is free before
+// its last callers have their answers, so that one of them who asks again at once never finds it busy.
+func (p *Provider) step(requests []*request) []*request {
+	found := p.compute(requests)
+	next := p.take()
+	for i, r := range requests {
+		r.answer <- found[i]
+	}
+	return next
 }
 
 // take returns the requests that a worker computes next, or nil, with the worker set free, if none waits.

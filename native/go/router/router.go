@@ -239,11 +239,9 @@ func (p *Provider) embed(ctx context.Context, texts []string) answer {
 		return answer{err: err}
 	}
 	if started {
-		found := p.compute([]*request{r})
-		if next := p.take(); next != nil {
+		if next := p.step([]*request{r}); next != nil {
 			go p.work(next)
 		}
-		r.answer <- found[0]
 	}
 	return p.wait(ctx, r)
 }
