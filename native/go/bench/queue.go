@@ -27,16 +27,22 @@ func sojourns(arrived []float64, service func(customer int) float64, servers int
 	free := make([]float64, servers)
 	found := make([]float64, len(arrived))
 	for i, at := range arrived {
-		first := 0
-		for s := range free {
-			if free[s] < free[first] {
-				first = s
-			}
-		}
-		free[first] = max(free[first], at) + service(i)
-		found[i] = free[first] - at
+		found[i] = serve(free, at, service(i)) - at
 	}
 	return found
+}
+
+// serve gives a customer that comes at a time to the server that is free first, and returns when it has been served.
+// free holds when each server is free.
+func serve(free []float64, at, service float64) float64 {
+	first := 0
+	for s := range free {
+		if free[s] < free[first] {
+			first = s
+		}
+	}
+	free[first] = max(free[first], at) + service
+	return free[first]
 }
 
 // closedSojourns is [sojourns] for a fixed number of callers that each come again as soon as it is served, a
@@ -48,17 +54,11 @@ func closedSojourns(callers int, service func(customer int) float64, customers, 
 	found := make([]float64, customers)
 	for i := range found {
 		at := coming[0]
-		first := 0
-		for s := range free {
-			if free[s] < free[first] {
-				first = s
-			}
-		}
-		free[first] = max(free[first], at) + service(i)
-		found[i] = free[first] - at
-		place, _ := slices.BinarySearch(coming[1:], free[first])
+		end := serve(free, at, service(i))
+		found[i] = end - at
+		place, _ := slices.BinarySearch(coming[1:], end)
 		copy(coming, coming[1:place+1])
-		coming[place] = free[first]
+		coming[place] = end
 	}
 	return found
 }
