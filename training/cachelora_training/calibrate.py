@@ -155,13 +155,13 @@ def _why_not(negative: NDArray[np.float32], budget: float, confidence: float) ->
     """Say why no threshold could be claimed, and how many near misses would be enough."""
     least = negatives_needed(budget, confidence)
     assert least is not None
-    rate = float((negative >= np.float32(GRID[0])).mean()) if len(negative) else 0.0
+    reached = int((negative >= np.float32(GRID[0])).sum())
+    rate = reached / len(negative) if len(negative) else 0.0
     needed = negatives_needed(budget, confidence, rate)
     # Whether more would help is the first thing to know.
     if needed is not None and len(negative) < least:
         reason = f"{len(negative)} near misses are too few for the claim"
     else:
-        reached = int((negative >= np.float32(GRID[0])).sum())
         reason = f"{reached} of {len(negative)} near misses reach even the highest threshold, {GRID[0]}"
     return {
         "max_false_hit_rate": budget,
