@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from cachelora_training.generate.rule_words import PLACES, UNITS
+
 __all__ = ["EDITS", "edited"]
 
 # Pairs in which either word turns a question into one with another answer; by kind, whole words only.
@@ -88,18 +90,6 @@ ENTITIES: tuple[tuple[str, ...], ...] = (
     ("credit card", "debit card"),
     ("flight", "train", "hotel"),
     ("phone", "laptop", "tablet"),
-)
-PLACES = ("california", "texas", "florida", "germany", "france", "canada", "india", "japan", "england", "scotland")
-UNITS: tuple[tuple[str, ...], ...] = (
-    ("mg", "mcg", "g"),
-    ("milligrams", "micrograms", "grams"),
-    ("ml", "l"),
-    ("seconds", "minutes", "hours"),
-    ("days", "weeks", "months", "years"),
-    ("celsius", "fahrenheit"),
-    ("kg", "pounds"),
-    ("km", "miles"),
-    ("mb", "gb", "kb"),
 )
 
 Edit = Callable[[str], Iterator[str]]
