@@ -21,7 +21,7 @@ from cachelora.errors import UsageError
 from cachelora.terminal import note
 from numpy.typing import NDArray
 
-from cachelora_training.detector.measure import measure
+from cachelora_training.detector.measure import figures, measure
 from cachelora_training.directories import write_text_atomically
 from cachelora_training.errors import LeakError, OutputExistsError, RowsError
 from cachelora_training.examples import Pair, read_examples
@@ -183,17 +183,10 @@ def _fitted(
 
 def _held_out(
     probabilities: NDArray[np.float64], labels: Sequence[str], names: Sequence[str], least: float
-) -> dict[str, float]:
-    right = np.array(names)[probabilities.argmax(axis=1)] == np.array(labels)
+) -> dict[str, Any]:
     confidence = probabilities.max(axis=1)
-    clear = confidence >= least
-    return {
-        "questions": len(labels),
-        "accuracy": float(right.mean()),
-        "clear": float(clear.mean()),
-        "wrong": float((clear & ~right).mean()),
-        "confidence": float(confidence.mean()),
-    }
+    right = np.array(names)[probabilities.argmax(axis=1)] == np.array(labels)
+    return figures(right, confidence >= least, confidence)
 
 
 def _together(detector: DomainDetector, embedder: Embedder, rows: Sequence[Triplet | Pair]) -> float:

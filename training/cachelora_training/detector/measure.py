@@ -9,7 +9,7 @@ import numpy as np
 from cachelora.detector import DomainDetector
 from numpy.typing import NDArray
 
-__all__ = ["measure"]
+__all__ = ["figures", "measure"]
 
 
 def measure(detector: DomainDetector, vectors: NDArray[np.float32], domains: Sequence[str]) -> dict[str, Any]:
@@ -21,8 +21,7 @@ def measure(detector: DomainDetector, vectors: NDArray[np.float32], domains: Seq
         domains: The true domain of each; one that the detector does not know should never be clear.
 
     Returns:
-        By domain ``questions``; ``accuracy``, the share whose likeliest domain is theirs; ``clear``, the share told
-        with enough confidence; ``wrong``, the share told so and wrongly; ``confidence``, the mean.
+        By domain what :func:`figures` says.
     """
     found = detector.detect(vectors)
     likeliest = np.array([one.likeliest for one in found])
@@ -31,13 +30,24 @@ def measure(detector: DomainDetector, vectors: NDArray[np.float32], domains: Seq
     true = np.array(domains)
     right = likeliest == true
     groups = {"all": np.ones(len(found), dtype=bool)} | {name: true == name for name in sorted(set(domains))}
+    return {name: figures(right[group], clear[group], confidence[group]) for name, group in groups.items()}
+
+
+def figures(right: NDArray[np.bool_], clear: NDArray[np.bool_], confidence: NDArray[np.float64]) -> dict[str, Any]:
+    """Return ``questions`` and four means over them.
+
+    ``accuracy`` is the share whose likeliest domain is theirs, ``clear`` the share told with enough confidence,
+    ``wrong`` the share told so and wrongly, ``confidence`` the mean confidence.
+
+    Args:
+        right: Whether a question's likeliest domain is its own, (questions,).
+        clear: Whether its confidence is enough, (questions,).
+        confidence: The likeliest domain's probability, (questions,).
+    """
     return {
-        name: {
-            "questions": int(group.sum()),
-            "accuracy": float(right[group].mean()),
-            "clear": float(clear[group].mean()),
-            "wrong": float((clear & ~right)[group].mean()),
-            "confidence": float(confidence[group].mean()),
-        }
-        for name, group in groups.items()
+        "questions": len(right),
+        "accuracy": float(right.mean()),
+        "clear": float(clear.mean()),
+        "wrong": float((clear & ~right).mean()),
+        "confidence": float(confidence.mean()),
     }
